@@ -1,0 +1,1 @@
+"""Pod, gateway, host routing, bridge, uplink, kube-proxy and underlay as elements."""

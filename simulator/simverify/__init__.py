@@ -1,0 +1,1 @@
+"""Prove Open vSwitch flows, request and reply, before they touch a switch."""

@@ -1,0 +1,1 @@
+"""Open vSwitch's language: matches, actions, flows, groups, meters, and scripts that change them."""

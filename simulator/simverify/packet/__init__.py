@@ -1,0 +1,1 @@
+"""The field table, headers, and their wire form."""
