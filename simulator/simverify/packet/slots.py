@@ -1,0 +1,163 @@
+"""Where a packet's state is stored, and the numbers that OpenFlow reserves.
+
+A packet's state is a row of *slots* (Open vSwitch's `struct flow`, flattened): disjoint storage
+of a fixed width. A field is a name for bits of one or more slots, so that `reg0`, `xreg0` and
+`xxreg0`, or `nw_tos` and `ip_dscp`, alias as they do in OVS.
+
+Source: ovs-fields(7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OFPP_MAX = 0xFF00
+OFPP_IN_PORT = 0xFFF8
+OFPP_TABLE = 0xFFF9
+OFPP_NORMAL = 0xFFFA
+OFPP_FLOOD = 0xFFFB
+OFPP_ALL = 0xFFFC
+OFPP_CONTROLLER = 0xFFFD
+OFPP_LOCAL = 0xFFFE
+OFPP_NONE = 0xFFFF
+"""Reserved port numbers, in their OpenFlow 1.0 (16-bit) form, which the state uses."""
+
+CT_STATE_BITS = {
+    "new": 0x01,
+    "est": 0x02,
+    "rel": 0x04,
+    "rpl": 0x08,
+    "inv": 0x10,
+    "trk": 0x20,
+    "snat": 0x40,
+    "dnat": 0x80,
+}
+TCP_FLAG_BITS = {
+    "fin": 0x001,
+    "syn": 0x002,
+    "rst": 0x004,
+    "psh": 0x008,
+    "ack": 0x010,
+    "urg": 0x020,
+    "ece": 0x040,
+    "cwr": 0x080,
+    "ns": 0x100,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """Storage of `width` bits at place `index` of a state. Identity is equality."""
+
+    name: str
+    width: int
+    index: int
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`width` bits of `slot`, from bit `start` (0 is the least significant).
+
+    Without a slot the bits are always zero: the low two of `nw_tos`, the upper 24 of `ct_state`.
+    """
+
+    slot: Slot | None
+    start: int
+    width: int
+
+
+_SLOT_ROWS: tuple[tuple[str, int], ...] = (
+    # In the order in which Open vSwitch prints a match.
+    ("pkt_mark", 32),
+    ("recirc_id", 32),
+    ("dp_hash", 32),
+    ("conj_id", 32),
+    ("skb_priority", 32),
+    ("actset_output", 32),
+    # conntrack
+    ("ct_state", 8),
+    ("ct_zone", 16),
+    ("ct_mark", 32),
+    ("ct_label", 128),
+    ("ct_nw_src", 32),
+    ("ct_ipv6_src", 128),
+    ("ct_nw_dst", 32),
+    ("ct_ipv6_dst", 128),
+    ("ct_nw_proto", 8),
+    ("ct_tp_src", 16),
+    ("ct_tp_dst", 16),
+    # what kind of packet: printed as `tcp`, `arp`, ... where there is a word for it
+    ("packet_type", 32),
+    ("dl_type", 16),
+    ("nw_proto", 8),
+    *((f"reg{i}", 32) for i in range(16)),
+    # tunnel
+    ("tun_id", 64),
+    ("tun_src", 32),
+    ("tun_dst", 32),
+    ("tun_ipv6_src", 128),
+    ("tun_ipv6_dst", 128),
+    ("tun_gbp_id", 16),
+    ("tun_gbp_flags", 8),
+    ("tun_tos", 8),
+    ("tun_ttl", 8),
+    ("tun_erspan_ver", 4),
+    ("tun_erspan_idx", 20),
+    ("tun_erspan_dir", 1),
+    ("tun_erspan_hwid", 6),
+    ("tun_gtpu_flags", 8),
+    ("tun_gtpu_msgtype", 8),
+    ("tun_flags", 1),
+    *((f"tun_metadata{i}", 992) for i in range(64)),
+    ("metadata", 64),
+    ("in_port", 16),
+    # headers
+    ("vlan_tci", 16),
+    ("vlan_tci1", 16),
+    ("dl_src", 48),
+    ("dl_dst", 48),
+    ("arp_spa", 32),
+    ("arp_tpa", 32),
+    ("nw_src", 32),
+    ("nw_dst", 32),
+    ("ipv6_src", 128),
+    ("ipv6_dst", 128),
+    ("ipv6_label", 20),
+    ("arp_op", 16),
+    ("arp_sha", 48),
+    ("arp_tha", 48),
+    ("nsh_flags", 8),
+    ("nsh_ttl", 8),
+    ("nsh_mdtype", 8),
+    ("nsh_np", 8),
+    ("nsh_spi", 24),
+    ("nsh_si", 8),
+    ("nsh_c1", 32),
+    ("nsh_c2", 32),
+    ("nsh_c3", 32),
+    ("nsh_c4", 32),
+    ("nw_tos", 8),
+    ("nw_ttl", 8),
+    ("mpls_lse0", 32),
+    ("mpls_lse1", 32),
+    ("mpls_lse2", 32),
+    ("nw_frag", 2),
+    ("igmp_ip4", 32),
+    ("icmp_type", 8),
+    ("icmp_code", 8),
+    ("tp_src", 16),
+    ("tp_dst", 16),
+    ("nd_target", 128),
+    ("nd_sll", 48),
+    ("nd_tll", 48),
+    ("nd_reserved", 32),
+    ("nd_options_type", 8),
+    ("tcp_flags", 12),
+)
+SLOTS: tuple[Slot, ...] = tuple(
+    Slot(name, width, index) for index, (name, width) in enumerate(_SLOT_ROWS)
+)
+SLOT: dict[str, Slot] = {slot.name: slot for slot in SLOTS}
