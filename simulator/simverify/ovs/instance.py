@@ -1,0 +1,296 @@
+"""A private, throwaway Open vSwitch: bridges of dummy ports, and real frames through them.
+
+It runs without privileges, in a directory of its own, and touches nothing of the machine: the
+datapath is the userspace one, and its ports exist only inside the daemon.
+
+Source: ovs-vswitchd(8), ovs-appctl(8), ovs-ofctl(8).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simverify.ovs.daemons import Daemons
+from simverify.ovs.entries import Entry, parse_entries
+from simverify.ovs.unixctl import OvsError, Unixctl
+from simverify.packet.fields import OFPP_LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+LOCAL = "LOCAL"
+PROTOCOLS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
+_PCAP_HEAD, _RECORD_HEAD = 24, 16
+_PCAP_KEPT = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A frame that left `bridge` by `port`."""
+
+    bridge: str
+    port: str
+    frame: bytes
+
+
+@dataclass(slots=True)
+class _Port:
+    """A port that frames leave by.
+
+    `device` is its name in the datapath, where one name belongs to one port of all bridges.
+    """
+
+    bridge: str
+    name: str
+    device: str
+    capture: Path
+    descriptor: int
+    offset: int = _PCAP_HEAD
+
+
+class Instance:
+    """A running Open vSwitch; use it as a context manager, or `start` and `stop` it.
+
+    All bridges of one instance belong to one datapath: they share one connection tracker, and a
+    packet may pass from bridge to bridge by patch ports.
+
+    Nothing is cached in the datapath unless `cached`: each packet meets the tables as they are at
+    that moment. With `cached`, what the datapath remembers answers until `revalidate`.
+
+    Not for use by several threads; instances are independent of each other.
+    """
+
+    def __init__(self, *, cached: bool = False) -> None:
+        self._cached = cached
+        self._daemons: Daemons | None = None
+        self._control: Unixctl | None = None
+        self._ports: dict[tuple[str, str], _Port] = {}
+        self._bridges: dict[str, set[str]] = {}
+
+    def __enter__(self) -> Self:
+        """Start, unless running."""
+        if self._daemons is None:
+            self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop, whatever happened."""
+        self.stop()
+
+    @property
+    def directory(self) -> Path:
+        """Where the daemons keep sockets, logs and captures."""
+        return self._running().directory
+
+    def start(self, directory: Path | None = None) -> None:
+        """Start the daemons.
+
+        Args:
+            directory: where to run; it is kept afterwards, with its logs. None is a temporary one.
+
+        Raises:
+            OvsError: Open vSwitch is not installed, or did not start.
+        """
+        if self._daemons is not None:
+            raise OvsError("this Open vSwitch is running already")
+        self._daemons = Daemons(directory, flow_limit=None if self._cached else 0)
+        self._control = Unixctl(self.directory / "ctl")
+
+    def stop(self) -> None:
+        """Kill the daemons and remove a temporary directory. Does nothing when stopped."""
+        if self._control is not None:
+            self._control.close()
+        for port in self._ports.values():
+            os.close(port.descriptor)
+        self._ports.clear()
+        self._bridges.clear()
+        if self._daemons is not None:
+            self._daemons.stop()
+        self._control = self._daemons = None
+
+    def add_bridge(
+        self,
+        bridge: str,
+        ports: Mapping[str, int],
+        *,
+        mac: str = "aa:55:aa:55:00:00",
+        patches: Mapping[str, tuple[int, str, str]] | None = None,
+    ) -> None:
+        """Add a bridge without flows, and wait until it is there.
+
+        Args:
+            bridge: its name, at most 15 bytes.
+            ports: name -> OpenFlow port number. The bridge's own port is `LOCAL`, or has the name
+                given here with the number 0xfffe. A name that another bridge uses is fine, but
+                then flows must say the number.
+            mac: the address of its own port.
+            patches: name of a patch port -> its number, the peer's bridge and port.
+        """
+        numbers = {name: number for name, number in ports.items() if number != OFPP_LOCAL}
+        local = next((name for name, number in ports.items() if number == OFPP_LOCAL), LOCAL)
+        devices = {local: bridge}
+        command = ["add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=dummy"]
+        command += ["fail-mode=secure", f"protocols={PROTOCOLS}"]
+        command += [f'other-config:hwaddr="{mac}"']
+        command += ["--", "set", "interface", bridge, self._capture_option(bridge)]
+        taken = {port.device for port in self._ports.values()} | self._bridges.keys()
+        taken |= {device for others in self._bridges.values() for device in others} | {bridge}
+        for name, number in numbers.items():
+            device = name if name not in taken else f"{bridge}.{name}"
+            devices[name] = device
+            command += ["--", "add-port", bridge, device, "--", "set", "interface", device]
+            command += ["type=dummy", f"ofport_request={number}", self._capture_option(device)]
+        for name, (number, _, peer) in (patches or {}).items():
+            command += ["--", "add-port", bridge, name, "--", "set", "interface", name]
+            command += ["type=patch", f"ofport_request={number}", f"options:peer={peer}"]
+        self._running().run("ovs-vsctl", *command)
+        self._bridges[bridge] = set(patches or {})
+        for name, device in devices.items():
+            capture = self._capture(device)
+            descriptor = os.open(capture, os.O_RDWR | os.O_CLOEXEC)
+            self._ports[bridge, name] = _Port(bridge, name, device, capture, descriptor)
+
+    def remove_bridge(self, bridge: str) -> None:
+        """Remove a bridge, its ports and flows; with the last one go all connections."""
+        self._running().run("ovs-vsctl", "del-br", bridge)
+        del self._bridges[bridge]
+        for key in [key for key in self._ports if key[0] == bridge]:
+            port = self._ports.pop(key)
+            os.close(port.descriptor)
+            port.capture.unlink()
+
+    def ofctl(
+        self, bridge: str, command: str, *arguments: str, text: str = "", protocol: str = ""
+    ) -> str:
+        """Run `ovs-ofctl [-O protocol] command bridge arguments`; return what it printed.
+
+        Args:
+            bridge: the bridge that the command is for.
+            command: such as "dump-flows"; options may stand among `arguments`.
+            arguments: what follows the bridge; "-" reads `text`.
+            text: standard input.
+            protocol: such as "OpenFlow13"; ovs-ofctl's default if empty.
+
+        Raises:
+            OvsError: ovs-ofctl refused; the message is its own.
+        """
+        version = ("-O", protocol) if protocol else ()
+        return self._running().run("ovs-ofctl", *version, command, bridge, *arguments, text=text)
+
+    def add_flows(self, bridge: str, flows: str, *, protocol: str = "") -> None:
+        """Add flows, one a line, in this order."""
+        self.ofctl(bridge, "add-flows", "-", text=flows, protocol=protocol)
+
+    def add_groups(self, bridge: str, groups: str, *, protocol: str = "OpenFlow13") -> None:
+        """Add groups, one a line."""
+        self.ofctl(bridge, "add-groups", "-", text=groups, protocol=protocol)
+
+    def appctl(self, command: str, *arguments: str) -> str:
+        """Run a command of ovs-appctl(8) at the switch; return what it printed."""
+        if self._control is None:
+            raise OvsError("this Open vSwitch is not running")
+        return self._control.call(command, *arguments)
+
+    def send(self, bridge: str, port: str, frame: bytes) -> list[Output]:
+        """Let `frame` come in by `port` and return every frame that left because of it.
+
+        Of one port the outputs stand in their order; that between ports is not known, since the
+        datapath collects the frames of each port and sends them at the end.
+
+        Raises:
+            OvsError: no such port, or the switch is gone.
+        """
+        if (bridge, port) not in self._ports:
+            known = ", ".join(name for owner, name in self._ports if owner == bridge)
+            raise OvsError(f"bridge {bridge} has no port {port} ({known or 'no such bridge'})")
+        self.collect()
+        self.appctl("netdev-dummy/receive", self._ports[bridge, port].device, frame.hex())
+        self.settle()
+        return self.collect()
+
+    def settle(self) -> None:
+        """Wait until the switch has dealt with every frame that came in before.
+
+        Source: the daemon's main loop takes turns: it accepts control connections, answers
+        commands, then lets each port take one frame all the way through. A connection made after
+        a frame was queued is accepted, and so answered, only after the frame's turn.
+        """
+        probe = Unixctl(self.directory / "ctl")
+        try:
+            probe.call("version")
+        finally:
+            probe.close()
+
+    def collect(self) -> list[Output]:
+        """Return the frames that left since the last look, port by port."""
+        return [
+            Output(port.bridge, port.name, frame)
+            for port in self._ports.values()
+            for frame in _read_capture(port)
+        ]
+
+    def conntrack(self) -> tuple[Entry, ...]:
+        """Return the entries of the connection tracker."""
+        if not self._bridges:
+            return ()
+        return parse_entries(self.appctl("dpctl/dump-conntrack", "-m", "-s"))
+
+    def flush_conntrack(self) -> None:
+        """Forget all connections."""
+        if self._bridges:
+            self.appctl("dpctl/flush-conntrack")
+
+    def trace(self, bridge: str, flow: str, *options: str) -> str:
+        """Return what `ofproto/trace` says; see ovs-semantics on what it does not know."""
+        return self.appctl("ofproto/trace", bridge, flow, *options)
+
+    def revalidate(self) -> None:
+        """Forget what the datapath cached; only `cached` instances need it."""
+        self.appctl("revalidator/wait")
+        self.appctl("revalidator/purge")
+
+    def advance(self, seconds: float) -> None:
+        """Stop the switch's clock, if it runs, and put it forward."""
+        self.appctl("time/stop")
+        self.appctl("time/warp", str(round(seconds * 1000)))
+
+    def _running(self) -> Daemons:
+        if self._daemons is None:
+            raise OvsError("this Open vSwitch is not running")
+        return self._daemons
+
+    def _capture(self, device: str) -> Path:
+        return self.directory / f"{device}.pcap"
+
+    def _capture_option(self, device: str) -> str:
+        return f"options:tx_pcap={self._capture(device)}"
+
+
+def _read_capture(port: _Port) -> list[bytes]:
+    """Return the frames that were written to the port's capture since the last look."""
+    data = b""
+    while chunk := os.pread(port.descriptor, 1 << 16, port.offset + len(data)):
+        data += chunk
+    frames = []
+    at = 0
+    while at < len(data):
+        size: int = struct.unpack_from("=I", data, at + 8)[0]
+        at += _RECORD_HEAD
+        frames.append(data[at : at + size])
+        at += size
+    port.offset += at
+    if port.offset > _PCAP_KEPT and at:
+        # The switch goes on writing where it was; what was read becomes a hole.
+        os.ftruncate(port.descriptor, 0)
+    return frames
