@@ -1,0 +1,216 @@
+"""What a network file says, typed: nothing is derived here but the device of a route.
+
+Every element keeps the span that names it, so that what is compiled from it can say where it was
+written. MACs are numbers of 48 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+    from pathlib import Path
+
+    from simverify.text import Span
+    from simverify.text.yaml import Scalar
+
+Protocol = Literal["tcp", "udp"]
+
+
+@dataclass(frozen=True, slots=True)
+class PortRef:
+    """Port `port` of a switch, or the NIC (`eth0`) of an endpoint of the underlay."""
+
+    element: str
+    port: str
+    span: Span
+
+    def __str__(self) -> str:
+        return f"{self.element}.{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A file that the network names; `path` is already relative to the working directory."""
+
+    path: Path
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class FdbSpec:
+    """An entry of the MAC table that NORMAL starts with."""
+
+    mac: int
+    vlan: int
+    port: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchSpec:
+    """A bridge of Open vSwitch. `ports` has OpenFlow port numbers; LOCAL is always there."""
+
+    name: str
+    datapath: Literal["userspace"]
+    flows: tuple[FileRef, ...]
+    groups: tuple[FileRef, ...]
+    meters: tuple[FileRef, ...]
+    ports: Mapping[str, int]
+    no_flood: tuple[str, ...]
+    fdb: tuple[FdbSpec, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceSpec:
+    """An interface of a host, on a switch's port."""
+
+    name: str
+    port: PortRef
+    mac: int
+    addresses: tuple[IPv4Interface, ...]
+    forwarding: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """A route that is not on-link by an address. `via` None: its prefix is on-link at `dev`."""
+
+    prefix: IPv4Network
+    via: IPv4Address | None
+    dev: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One endpoint of a Service."""
+
+    address: IPv4Address
+    port: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A Service that the host's kube-proxy serves."""
+
+    name: str
+    cluster_ip: IPv4Address
+    port: int
+    protocol: Protocol
+    backends: tuple[Backend, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """A Node's own network stack."""
+
+    name: str
+    model: Literal["windows"]
+    interfaces: Mapping[str, InterfaceSpec]
+    routes: tuple[RouteSpec, ...]
+    services: Mapping[str, ServiceSpec]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class PodSpec:
+    """A pod on a switch's port; it sends what is not on its subnet to `gateway`."""
+
+    name: str
+    port: PortRef
+    mac: int
+    address: IPv4Interface
+    gateway: IPv4Address
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class BehindSpec:
+    """Addresses that an endpoint routes to, as an endpoint of their own."""
+
+    name: str
+    prefix: IPv4Network
+    router: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """A station of the underlay: a peer Node, a remote host, a router.
+
+    `pods` are the addresses of the pods that it answers for.
+    """
+
+    name: str
+    mac: int
+    address: IPv4Interface
+    pods: IPv4Network | None
+    routes: tuple[RouteSpec, ...]
+    behind: Mapping[str, BehindSpec]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSpec:
+    """A wire of the underlay that joins ports of switches and stations."""
+
+    name: str
+    ports: tuple[PortRef, ...]
+    subnet: IPv4Network
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class HygieneSpec:
+    """What must hold of every packet at a port, whatever the case.
+
+    Exactly one of `must` and `must_not` is there: a match in OVS syntax.
+    """
+
+    name: str
+    at: PortRef
+    direction: Literal["in", "out"]
+    must: Scalar | None
+    must_not: Scalar | None
+    why: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """A network file."""
+
+    file: str
+    switches: Mapping[str, SwitchSpec]
+    hosts: Mapping[str, HostSpec]
+    pods: Mapping[str, PodSpec]
+    endpoints: Mapping[str, EndpointSpec]
+    segments: Mapping[str, SegmentSpec]
+    hygiene: tuple[HygieneSpec, ...]
+
+    @property
+    def behind(self) -> Mapping[str, BehindSpec]:
+        """All that is behind the endpoints, by name."""
+        return {
+            name: behind
+            for endpoint in self.endpoints.values()
+            for name, behind in endpoint.behind.items()
+        }
+
+    def talkers(self) -> tuple[str, ...]:
+        """Return every name that a case may use as sender or receiver."""
+        return (
+            *self.pods,
+            *self.hosts,
+            *self.endpoints,
+            *(f"{name}.pods" for name, e in self.endpoints.items() if e.pods is not None),
+            *self.behind,
+        )
