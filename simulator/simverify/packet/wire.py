@@ -67,9 +67,9 @@ class Frame:
     checksum: Checksum = "none"
 
 
-def parse(frame: bytes) -> dict[str, int]:
+def parse(frame: bytes, *, vlan_limit: int = 1) -> dict[str, int]:
     """Return the header slots of `frame`, by name; slots of absent headers are left out."""
-    return dissect(frame).headers
+    return dissect(frame, vlan_limit=vlan_limit).headers
 
 
 def build(
@@ -148,7 +148,7 @@ class _Builder:
         addresses = self._take(48, "dl_dst", "dl_src")
         tags = self._tags()
         dl_type = self._take_value("dl_type")
-        body = self._network(dl_type)
+        body = self._network(dl_type, bool(tags))
         if self._left:
             name, value = next(iter(self._left.items()))
             raise WireError(f"this frame has no header that holds {name}={value:#x}")
@@ -173,7 +173,7 @@ class _Builder:
             tags += struct.pack("!HH", tpid, tci)
         return tags
 
-    def _network(self, dl_type: int) -> bytes:
+    def _network(self, dl_type: int, tagged: bool) -> bytes:
         if dl_type in (ETH_ARP, ETH_RARP):
             return self._arp()
         if dl_type == ETH_IP:
@@ -184,7 +184,7 @@ class _Builder:
             return self._mpls()
         if dl_type < 0x600 and dl_type != ETH_NOT:
             raise WireError(f"dl_type={dl_type:#x} is no Ethertype")
-        if dl_type in _VLAN_TYPES:
+        if dl_type in _VLAN_TYPES and not tagged:
             raise WireError(f"dl_type={dl_type:#x} is a VLAN tag's: say vlan_tci")
         if dl_type == ETH_NOT and not 3 <= len(self._payload) < 0x600:
             raise WireError("an 802.3 frame without Ethertype needs 3 to 1535 bytes of payload")
@@ -322,8 +322,13 @@ class _Reading:
     checks: tuple[bool, ...] = ()
 
 
-def dissect(frame: bytes) -> Frame:
+def dissect(frame: bytes, *, vlan_limit: int = 1) -> Frame:
     """Take `frame` apart.
+
+    Args:
+        frame: from the destination's address on, without Ethernet's own checksum.
+        vlan_limit: how many VLAN tags are headers; one more is `dl_type` 0x8100 and payload.
+            1 is Open vSwitch's default, `vlan-limit` of ovs-vswitchd.conf.db(5).
 
     Raises:
         WireError: fewer than 14 bytes, which no switch receives.
@@ -332,7 +337,7 @@ def dissect(frame: bytes) -> Frame:
         raise WireError(f"a frame of {len(frame)} bytes has no Ethernet header")
     reading = _Reading({"dl_dst": _int(frame[:6]), "dl_src": _int(frame[6:12])})
     at = 12
-    for name in ("vlan_tci", "vlan_tci1"):
+    for name in ("vlan_tci", "vlan_tci1")[:vlan_limit]:
         if _word(frame, at) not in _VLAN_TYPES or len(frame) < at + 6:
             break
         reading.tpids += (_word(frame, at),)
@@ -431,6 +436,8 @@ def _read_ipv6(reading: _Reading, body: bytes) -> None:
     length = _word(body, 4)
     if len(body) < 40 or length > len(body) - 40:
         return
+    # The addresses are seen even where the headers behind them are broken.
+    reading.headers |= {"ipv6_src": _int(body[8:24]), "ipv6_dst": _int(body[24:40])}
     word = _int(body[:4])
     proto, at, fragment = body[6], 40, 0
     end = 40 + length
@@ -452,8 +459,6 @@ def _read_ipv6(reading: _Reading, body: bytes) -> None:
         proto = body[at]
         at += size
     reading.headers |= {
-        "ipv6_src": _int(body[8:24]),
-        "ipv6_dst": _int(body[24:40]),
         "ipv6_label": word & 0xFFFFF,
         "nw_proto": proto,
         "nw_tos": word >> 20 & 0xFF,
