@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simverify.text import Diagnostic, InputError, Source
-from simverify.text.setting import apply_set, parse_setting
+from simverify.text.derived import relocate
+from simverify.text.setting import Setting, apply_setting, parse_setting
 from simverify.text.shape import Bad, Report
-from simverify.text.yaml import Node, Scalar, read_yaml
+from simverify.text.yaml import Node, read_yaml
 from simverify_models.crosscheck import check_references, check_values
 from simverify_models.form import NETWORK_FILE
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from simverify.text import Span
     from simverify_models.spec import FileRef, NetworkSpec
 
 
@@ -27,23 +29,27 @@ class NetworkFile:
     tree: Node
 
 
-def open_network(path: Path, name: str | None = None) -> NetworkFile:
-    """Read the YAML of a network file; `name` is what messages call it.
+def open_network(path: Path, named_at: Span | None = None) -> NetworkFile:
+    """Read the YAML of a network file, which another file may have named.
 
     Raises:
         InputError: the file cannot be read or is not YAML.
     """
+    return NetworkFile(path, read_yaml(read_file(path, named_at)))
+
+
+def read_file(path: Path, named_at: Span | None = None) -> Source:
+    """Read a file, which another file may have named.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
-        source = Source.read(path, name)
+        return Source.read(path)
     except OSError as error:
-        raise unreadable(path, error) from None
-    return NetworkFile(path, read_yaml(source))
-
-
-def unreadable(path: Path, error: OSError) -> InputError:
-    """Return the error of a file that cannot be read."""
-    message = f"cannot read the file: {error.strerror or error}"
-    return InputError([Diagnostic("error", "no-file", message, place=str(path))])
+        message = f"cannot read {path}: {error.strerror or error}"
+        wrong = Diagnostic("error", "no-file", message, named_at, place=str(path))
+        raise InputError([relocate(wrong)]) from None
 
 
 def read_network(path: Path, *, sets: Sequence[str] = ()) -> NetworkSpec:
@@ -57,9 +63,7 @@ def read_network(path: Path, *, sets: Sequence[str] = ()) -> NetworkSpec:
     )
 
 
-def build_network(
-    file: NetworkFile, sets: Iterable[tuple[tuple[Scalar, ...], Node]] = ()
-) -> NetworkSpec:
+def build_network(file: NetworkFile, sets: Iterable[Setting] = ()) -> NetworkSpec:
     """Read what a network file says, after values were set in its tree.
 
     Raises:
@@ -67,9 +71,9 @@ def build_network(
     """
     tree = file.tree
     wrong: list[Diagnostic] = []
-    for path, value in sets:
+    for setting in sets:
         try:
-            tree = apply_set(tree, NETWORK_FILE, path, value)
+            tree = apply_setting(tree, NETWORK_FILE, setting)
         except InputError as error:
             wrong.extend(error.diagnostics)
     report = Report()

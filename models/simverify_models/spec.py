@@ -7,11 +7,12 @@ written. MACs are numbers of 48 bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+    from ipaddress import IPv4Address, IPv4Interface
     from pathlib import Path
 
     from simverify.text import Span
@@ -214,3 +215,24 @@ class NetworkSpec:
             *(f"{name}.pods" for name, e in self.endpoints.items() if e.pods is not None),
             *self.behind,
         )
+
+    def addresses(self, name: str, *, pods: bool = False) -> tuple[IPv4Network, ...]:
+        """Return the addresses of one of the `talkers`; with `pods`, of those it answers for."""
+        if pods:
+            prefix = self.endpoints[name].pods
+            return () if prefix is None else (prefix,)
+        if name in self.hosts:
+            return tuple(
+                _only(address)
+                for interface in self.hosts[name].interfaces.values()
+                for address in interface.addresses
+            )
+        if name in self.pods:
+            return (_only(self.pods[name].address),)
+        if name in self.endpoints:
+            return (_only(self.endpoints[name].address),)
+        return (self.behind[name].prefix,)
+
+
+def _only(address: IPv4Interface) -> IPv4Network:
+    return IPv4Network(address.ip)

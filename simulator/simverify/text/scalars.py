@@ -27,7 +27,7 @@ SENTENCE: Text[str] = Text("a text", _line, {"type": ["string", "number"]})
 LOCATED: Text[Scalar] = Text("a text", _located, {"type": ["string", "number"], "minLength": 1})
 
 
-_NUMBER = re.compile("[0-9]{1,20}|0[xX][0-9a-fA-F]{1,20}")
+_NUMBER = re.compile("[0-9]{1,39}|0[xX][0-9a-fA-F]{1,32}")
 
 
 def number(what: str, least: int, most: int) -> Text[int]:

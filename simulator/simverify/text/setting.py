@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simverify.text.diagnostic import Diagnostic, InputError, suggest
@@ -14,7 +14,20 @@ from simverify.text.yaml import Entry, Mapping, Node, Scalar, Sequence, read_yam
 _SEGMENT = re.compile(r'"(?P<quoted>[^"]*)"|(?P<plain>[^."=]+)')
 
 
-def parse_setting(source: Source) -> tuple[tuple[Scalar, ...], Node]:
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The value to put at a path."""
+
+    path: tuple[Scalar, ...]
+    value: Node
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The path as names alone."""
+        return tuple(segment.text for segment in self.path)
+
+
+def parse_setting(source: Source) -> Setting:
     """Split `path=value`; segments are separated by dots, one that has dots is quoted.
 
     The value is YAML, so that `routes=[...]` sets a list.
@@ -28,7 +41,7 @@ def parse_setting(source: Source) -> tuple[tuple[Scalar, ...], Node]:
             "bad-setting", "expected '=' and a value after the path", Span(source, at, at + 1)
         )
     value = Scalar(source.text[at + 1 :], Span(source, at + 1, len(source.text)))
-    return path, read_yaml(value.as_source())
+    return Setting(path, read_yaml(value.as_source()))
 
 
 def parse_path(source: Source, at: int = 0) -> tuple[tuple[Scalar, ...], int]:
@@ -55,12 +68,16 @@ def parse_path(source: Source, at: int = 0) -> tuple[tuple[Scalar, ...], int]:
         at += 1
 
 
-def apply_set(tree: Node, shape: Shape[object], path: tuple[Scalar, ...], value: Node) -> Node:
-    """Return `tree` with the value at `path` replaced, or added where `shape` knows its key.
+def apply_setting(tree: Node, shape: Shape[object], setting: Setting) -> Node:
+    """Return `tree` with the value at the path replaced, or added where `shape` knows its key.
 
     Raises:
         InputError: there is no such path; the nearest name is suggested.
     """
+    return _put(tree, shape, setting.path, setting.value)
+
+
+def _put(tree: Node, shape: Shape[object] | None, path: tuple[Scalar, ...], value: Node) -> Node:
     if not path:
         return value
     head, rest = path[0], path[1:]
@@ -74,7 +91,7 @@ def apply_set(tree: Node, shape: Shape[object], path: tuple[Scalar, ...], value:
                     f"items are counted from 0 to {len(items) - 1}" if items else None,
                 )
             number = int(head.text)
-            changed = apply_set(items[number], _below(shape, head.text), rest, value)
+            changed = _put(items[number], _below(shape, head.text), rest, value)
             return replace(tree, items=(*items[:number], changed, *items[number + 1 :]))
         case Mapping(entries):
             below = _below(shape, head.text)
@@ -88,9 +105,9 @@ def apply_set(tree: Node, shape: Shape[object], path: tuple[Scalar, ...], value:
                         head.span,
                         suggest(head.text, known) or f"what is here: {', '.join(known)}",
                     )
-                added = apply_set(Mapping((), head.span), below, rest, value)
+                added = _put(Mapping((), head.span), below, rest, value)
                 return replace(tree, entries=(*entries, Entry(head, added)))
-            changed = apply_set(old, below, rest, value)
+            changed = _put(old, below, rest, value)
             return replace(
                 tree,
                 entries=tuple(
