@@ -68,6 +68,18 @@ def test_outputs_of_one_port_keep_their_order(switch: Instance, bridge: str) -> 
     assert [output.frame[15] for output in sent] == [4 * n for n in range(1, 9)]
 
 
+def test_no_frame_is_lost_or_late_over_thousands(switch: Instance, bridge: str) -> None:
+    """Each `send` returns its own frame, also when captures have grown and were cut."""
+    switch.add_flows(bridge, "ip actions=2,ct(table=1)\ntable=1 actions=3")
+    for n in range(1500):
+        frame = build(SYN, seq=n, payload=bytes(1000))
+        outputs = switch.send(bridge, "p1", frame)
+        assert [(output.port, output.frame == frame) for output in outputs] == [
+            ("p2", True),
+            ("p3", True),
+        ]
+
+
 def test_a_frame_can_come_from_the_bridges_own_port(switch: Instance, bridge: str) -> None:
     """LOCAL takes frames in like any other port."""
     switch.add_flows(bridge, "in_port=LOCAL actions=3")

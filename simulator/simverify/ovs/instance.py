@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LOCAL = "LOCAL"
 PROTOCOLS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
 _PCAP_HEAD, _RECORD_HEAD = 24, 16
-_PCAP_KEPT = 1 << 22
+_CAPTURE_KEPT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,9 @@ class Instance:
         for name, (number, _, peer) in (patches or {}).items():
             command += ["--", "add-port", bridge, name, "--", "set", "interface", name]
             command += ["type=patch", f"ofport_request={number}", f"options:peer={peer}"]
+        for device in devices.values():
+            # A kept directory may hold captures of an earlier run, and the switch appends.
+            self._capture(device).unlink(missing_ok=True)
         self._running().run("ovs-vsctl", *command)
         self._bridges[bridge] = set(patches or {})
         for name, device in devices.items():
@@ -290,7 +293,8 @@ def _read_capture(port: _Port) -> list[bytes]:
         frames.append(data[at : at + size])
         at += size
     port.offset += at
-    if port.offset > _PCAP_KEPT and at:
-        # The switch goes on writing where it was; what was read becomes a hole.
+    if port.offset > _CAPTURE_KEPT:
+        # The switch appends, so it goes on at the new end.
         os.ftruncate(port.descriptor, 0)
+        port.offset = 0
     return frames
