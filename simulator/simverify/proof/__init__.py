@@ -1,1 +1,1 @@
-"""."""
+"""Cases, conversations, claims, verdicts and their counterexamples."""

@@ -1,0 +1,255 @@
+"""From a network file to a network: every element compiled, every link made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from simverify.network import Element, Link, Party, Port, Topology
+from simverify.network.element import SOCKETS
+from simverify.openflow.parse import parse_flow, parse_group
+from simverify.openflow.pipeline import Pipeline
+from simverify.packet.fields import OFPP_LOCAL
+from simverify_models.station import (
+    SOCKETS_PORT,
+    Line,
+    Nic,
+    ProxiedService,
+    Route,
+    Station,
+    mac_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from ipaddress import IPv4Address, IPv4Interface
+
+    from simverify.text import Origin, Span
+    from simverify_models.spec import (
+        EndpointSpec,
+        HostSpec,
+        NetworkSpec,
+        PodSpec,
+        RouteSpec,
+        SegmentSpec,
+    )
+
+STATION_NIC = "eth0"
+"""The only interface of a pod or of an endpoint of the underlay."""
+
+
+def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topology:
+    """Return the elements and links of a network file.
+
+    Args:
+        spec: what the file says.
+        pipelines: each switch's tables and groups.
+    """
+    elements: dict[str, Element] = {}
+    links: list[Link] = []
+    neighbours = list(_interfaces(spec))
+    for switch in spec.switches.values():
+        ports = {**switch.ports, "LOCAL": OFPP_LOCAL}
+        elements[switch.name] = Element(
+            switch.name,
+            "switch",
+            pipelines[switch.name],
+            ports,
+            switch.name,
+            frozenset(switch.no_flood),
+            {(entry.vlan, entry.mac): ports[entry.port] for entry in switch.fdb},
+        )
+    for host in spec.hosts.values():
+        elements[host.name] = _host(host, neighbours)
+        links.extend(
+            Link(Port(host.name, name), Port(interface.port.element, interface.port.port))
+            for name, interface in host.interfaces.items()
+        )
+    for pod in spec.pods.values():
+        elements[pod.name] = _pod(pod, neighbours)
+        links.append(Link(Port(pod.name, STATION_NIC), Port(pod.port.element, pod.port.port)))
+    for endpoint in spec.endpoints.values():
+        elements[endpoint.name] = _endpoint(endpoint, neighbours)
+    for segment in spec.segments.values():
+        elements[segment.name] = _segment(segment, spec)
+        links.extend(
+            Link(Port(segment.name, str(ref)), Port(ref.element, ref.port))
+            for ref in segment.ports
+        )
+    return Topology(elements, links)
+
+
+def party(spec: NetworkSpec, name: str, address: IPv4Address | None = None) -> Party:
+    """Return who a case means: a pod, a host, an endpoint, its pods, or what is behind it.
+
+    Args:
+        name: one of `spec.talkers()`.
+        address: one of its addresses; all of them where None.
+    """
+    shown = name if address is None else f"{name}@{address}"
+    if address is not None:
+        return Party(shown, _element_of(spec, name), (IPv4Network(address),))
+    if name in spec.pods:
+        return Party(shown, name, (IPv4Network(spec.pods[name].address.ip),))
+    if name in spec.hosts:
+        addresses = tuple(
+            IPv4Network(interface.ip)
+            for nic in spec.hosts[name].interfaces.values()
+            for interface in nic.addresses
+        )
+        return Party(shown, name, addresses)
+    if name in spec.endpoints:
+        return Party(shown, name, (IPv4Network(spec.endpoints[name].address.ip),))
+    if name in spec.behind:
+        behind = spec.behind[name]
+        return Party(shown, behind.router, tuple(_usable(behind.prefix)))
+    owner = name.removesuffix(".pods")
+    pods = spec.endpoints[owner].pods
+    assert pods is not None
+    return Party(shown, owner, tuple(_usable(pods)))
+
+
+def _element_of(spec: NetworkSpec, name: str) -> str:
+    if name in spec.behind:
+        return spec.behind[name].router
+    return name.removesuffix(".pods") if name.endswith(".pods") else name
+
+
+def _usable(prefix: IPv4Network) -> Iterator[IPv4Network]:
+    """Yield a subnet without its own address and its broadcast address: they are nobody's."""
+    if prefix.prefixlen > 30:
+        yield prefix
+        return
+    for part in prefix.address_exclude(IPv4Network(prefix.network_address)):
+        if prefix.broadcast_address in part:
+            yield from part.address_exclude(IPv4Network(prefix.broadcast_address))
+        else:
+            yield part
+
+
+def origin(span: Span | None) -> Origin | None:
+    """Return the line of a span."""
+    from simverify.text import Origin
+
+    return None if span is None else Origin(span.source.name, span.line)
+
+
+def _interfaces(spec: NetworkSpec) -> Iterator[tuple[IPv4Interface, int]]:
+    """Yield each address of the network with its MAC."""
+    for host in spec.hosts.values():
+        for nic in host.interfaces.values():
+            for interface in nic.addresses:
+                yield interface, nic.mac
+    for pod in spec.pods.values():
+        yield pod.address, pod.mac
+    for endpoint in spec.endpoints.values():
+        yield endpoint.address, endpoint.mac
+
+
+def _known(
+    nics: Iterable[Nic], neighbours: Iterable[tuple[IPv4Interface, int]]
+) -> dict[tuple[str, IPv4Address], int]:
+    known = {}
+    for nic in nics:
+        own = {interface.ip for interface in nic.addresses}
+        for interface, mac in neighbours:
+            on_link = any(interface.ip in mine.network for mine in nic.addresses)
+            if on_link and interface.ip not in own:
+                known[(nic.name, interface.ip)] = mac
+    return known
+
+
+def _routes(routes: Iterable[RouteSpec]) -> tuple[Route, ...]:
+    return tuple(Route(r.prefix, r.via, r.dev, origin(r.span)) for r in routes)
+
+
+def _host(host: HostSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Element:
+    nics = [
+        Nic(name, number, nic.mac, nic.addresses, nic.forwarding, origin(nic.span))
+        for number, (name, nic) in enumerate(host.interfaces.items(), 1)
+    ]
+    services = [
+        ProxiedService(
+            service.name,
+            service.cluster_ip,
+            service.port,
+            service.protocol,
+            tuple((backend.address, backend.port) for backend in service.backends),
+            origin(service.span),
+        )
+        for service in host.services.values()
+    ]
+    station = Station(
+        nics, _routes(host.routes), _known(nics, neighbours), services=services
+    )
+    return _element(host.name, "host", station)
+
+
+def _pod(pod: PodSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Element:
+    where = origin(pod.span)
+    nic = Nic(STATION_NIC, 1, pod.mac, (pod.address,), False, where)
+    default = Route(IPv4Network("0.0.0.0/0"), pod.gateway, STATION_NIC, where)
+    station = Station([nic], [default], _known([nic], neighbours))
+    return _element(pod.name, "station", station)
+
+
+def _endpoint(endpoint: EndpointSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Element:
+    where = origin(endpoint.span)
+    nic = Nic(STATION_NIC, 1, endpoint.mac, (endpoint.address,), False, where)
+    own = [(behind.prefix, origin(behind.span)) for behind in endpoint.behind.values()]
+    if endpoint.pods is not None:
+        own.append((endpoint.pods, where))
+    station = Station([nic], _routes(endpoint.routes), _known([nic], neighbours), own)
+    return _element(endpoint.name, "station", station)
+
+
+def _element(name: str, kind: str, station: Station) -> Element:
+    ports = {nic.name: nic.port for nic in station.nics}
+    pipeline = compiled(station.flows(), station.groups())
+    assert kind in ("host", "station")
+    return Element(
+        name,
+        "host" if kind == "host" else "station",
+        pipeline,
+        {**ports, SOCKETS: SOCKETS_PORT},
+        name,
+    )
+
+
+def compiled(flows: Iterable[Line], groups: Iterable[Line] = ()) -> Pipeline:
+    """Return lines of OVS's language as a pipeline whose flows say where they come from."""
+    return Pipeline.of(
+        [replace(parse_flow(line.text), origin=line.origin) for line in flows],
+        [replace(parse_group(line.text), origin=line.origin) for line in groups],
+    )
+
+
+def _segment(segment: SegmentSpec, spec: NetworkSpec) -> Element:
+    """A wire: each MAC behind its port. A MAC that nobody has goes nowhere."""
+    ports = {str(ref): number for number, ref in enumerate(segment.ports, 1)}
+    lines = []
+    for ref in segment.ports:
+        number = ports[str(ref)]
+        for mac, span in _macs_behind(ref.element, segment, spec):
+            lines.append(
+                Line(
+                    f"table=0,priority=100,dl_dst={mac_text(mac)} actions=output:{number}",
+                    origin(span),
+                )
+            )
+    lines.append(Line("table=0,priority=0 actions=drop", origin(segment.span)))
+    return Element(segment.name, "segment", compiled(lines), ports, segment.name)
+
+
+def _macs_behind(
+    element: str, segment: SegmentSpec, spec: NetworkSpec
+) -> Iterator[tuple[int, Span]]:
+    if element in spec.endpoints:
+        endpoint = spec.endpoints[element]
+        yield endpoint.mac, endpoint.span
+    for host in spec.hosts.values():
+        for nic in host.interfaces.values():
+            here = any(interface.ip in segment.subnet for interface in nic.addresses)
+            if nic.port.element == element and here:
+                yield nic.mac, nic.span

@@ -1,0 +1,225 @@
+"""Hosts, pods and remote stations, compiled to OpenFlow tables.
+
+What an IP host does with a packet is a pipeline: is it for my MAC, for one of my addresses, do I
+forward what comes in here, which route, which neighbour. A route is a flow whose priority is its
+prefix length; a Windows kube-proxy (userspace) is a select group whose buckets open a connection
+of the proxy's own, DNAT in one zone and SNAT in another. Neighbours are known (the premise
+`resolved`).
+
+Tables: 0 where from, 1 services, 2 routes, 3 the proxy's source address, 4 neighbours, 10 mine or
+not, 11 forwarding, 12 and 13 replies to the proxy, 14 to the programs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+    from simverify.text import Origin
+
+PROXY_DNAT_ZONE = 1
+PROXY_SNAT_ZONE = 2
+SOCKETS_PORT = 1000
+_NO_PORT = 0xFFFF
+_CLASSIFY, _SERVICES, _ROUTES, _SOURCE, _NEIGHBOURS = 0, 1, 2, 3, 4
+_MINE, _FORWARD, _UNSNAT, _UNDNAT, _PROGRAMS = 10, 11, 12, 13, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """An interface: its port number, MAC (48 bits) and addresses."""
+
+    name: str
+    port: int
+    mac: int
+    addresses: tuple[IPv4Interface, ...]
+    forwarding: bool
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Packets for `prefix` go to `via` (the destination itself where None) on interface `dev`."""
+
+    prefix: IPv4Network
+    via: IPv4Address | None
+    dev: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedService:
+    """A service that the host's kube-proxy takes in: TCP or UDP (`protocol`)."""
+
+    name: str
+    address: IPv4Address
+    port: int
+    protocol: str
+    endpoints: tuple[tuple[IPv4Address, int], ...]
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A flow or group of a compiled table, as text, and the line that it comes from."""
+
+    text: str
+    origin: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """All that decides what a host does.
+
+    Attributes:
+        own: further prefixes whose packets its programs take (a peer's pods, what is behind a
+            router).
+        neighbours: (interface, address) -> MAC.
+    """
+
+    nics: Sequence[Nic]
+    routes: Sequence[Route]
+    neighbours: Mapping[tuple[str, IPv4Address], int]
+    own: Sequence[tuple[IPv4Network, Origin | None]] = ()
+    services: Sequence[ProxiedService] = ()
+
+    def flows(self) -> Iterator[Line]:
+        """Yield the flows, tables in order."""
+        yield from self._classify()
+        yield from self._serve()
+        yield from self._route()
+        yield from self._neighbours()
+        yield from self._receive()
+
+    def groups(self) -> Iterator[Line]:
+        """Yield a group for each service, numbered from 1."""
+        for number, service in enumerate(self.services, 1):
+            buckets = ",".join(
+                f"bucket=weight:100,actions=ct(commit,table={_ROUTES},zone={PROXY_DNAT_ZONE},"
+                f"nat(dst={address}:{port}))"
+                for address, port in service.endpoints
+            )
+            yield Line(
+                f"group_id={number},type=select" + (f",{buckets}" if buckets else ""),
+                service.origin,
+            )
+
+    def _classify(self) -> Iterator[Line]:
+        yield Line(
+            f"table={_CLASSIFY},priority=100,ip,in_port={SOCKETS_PORT} "
+            f"actions=goto_table:{_SERVICES}",
+            None,
+        )
+        for nic in self.nics:
+            yield Line(
+                f"table={_CLASSIFY},priority=100,ip,in_port={nic.port},dl_dst={mac_text(nic.mac)} "
+                f"actions=load:{nic.port}->NXM_NX_REG0[],goto_table:{_MINE}",
+                nic.origin,
+            )
+            yield Line(
+                f"table={_CLASSIFY},priority=100,arp,in_port={nic.port} actions=CONTROLLER:65535",
+                nic.origin,
+            )
+        yield Line(f"table={_CLASSIFY},priority=0 actions=drop", None)
+
+    def _serve(self) -> Iterator[Line]:
+        for number, service in enumerate(self.services, 1):
+            yield Line(
+                f"table={_SERVICES},priority=100,{service.protocol},nw_dst={service.address},"
+                f"tp_dst={service.port} actions=load:0x1->NXM_NX_REG1[],group:{number}",
+                service.origin,
+            )
+        yield Line(f"table={_SERVICES},priority=0 actions=goto_table:{_ROUTES}", None)
+
+    def _route(self) -> Iterator[Line]:
+        for prefix, origin in self._own_prefixes():
+            yield Line(
+                f"table={_ROUTES},priority=200,ip,nw_dst={prefix} actions=goto_table:{_PROGRAMS}",
+                origin,
+            )
+        ports = {nic.name: nic.port for nic in self.nics}
+        for route in self._all_routes():
+            hop = (
+                "move:NXM_OF_IP_DST[]->NXM_NX_REG2[]"
+                if route.via is None
+                else f"load:{int(route.via):#x}->NXM_NX_REG2[]"
+            )
+            after = _SOURCE if self.services else _NEIGHBOURS
+            yield Line(
+                f"table={_ROUTES},priority={100 + route.prefix.prefixlen},ip,"
+                f"nw_dst={route.prefix} actions={hop},load:{ports[route.dev]}->NXM_NX_REG3[],"
+                f"goto_table:{after}",
+                route.origin,
+            )
+        if not self.services:
+            return
+        for nic in self.nics:
+            if nic.addresses:
+                yield Line(
+                    f"table={_SOURCE},priority=100,ip,reg1=0x1,reg3={nic.port} actions="
+                    f"ct(commit,table={_NEIGHBOURS},zone={PROXY_SNAT_ZONE},"
+                    f"nat(src={nic.addresses[0].ip}))",
+                    nic.origin,
+                )
+        yield Line(f"table={_SOURCE},priority=0 actions=goto_table:{_NEIGHBOURS}", None)
+
+    def _neighbours(self) -> Iterator[Line]:
+        nics = {nic.name: nic for nic in self.nics}
+        for (dev, address), mac in self.neighbours.items():
+            nic = nics[dev]
+            yield Line(
+                f"table={_NEIGHBOURS},priority=100,reg2={int(address):#x},reg3={nic.port} actions="
+                f"set_field:{mac_text(nic.mac)}->eth_src,set_field:{mac_text(mac)}->eth_dst,"
+                f"load:{_NO_PORT:#x}->NXM_OF_IN_PORT[],output:{nic.port}",
+                nic.origin,
+            )
+
+    def _receive(self) -> Iterator[Line]:
+        to_programs = f"load:{_NO_PORT:#x}->NXM_OF_IN_PORT[],output:{SOCKETS_PORT}"
+        for prefix, origin in self._own_prefixes():
+            after = _UNSNAT if self.services else _PROGRAMS
+            yield Line(
+                f"table={_MINE},priority=100,ip,nw_dst={prefix} actions=goto_table:{after}", origin
+            )
+        yield Line(f"table={_MINE},priority=0 actions=goto_table:{_FORWARD}", None)
+        for nic in self.nics:
+            what = f"dec_ttl,goto_table:{_ROUTES}" if nic.forwarding else "drop"
+            yield Line(
+                f"table={_FORWARD},priority=100,ip,reg0={nic.port} actions={what}", nic.origin
+            )
+        if self.services:
+            for table, zone, after in (
+                (_UNSNAT, PROXY_SNAT_ZONE, _UNDNAT),
+                (_UNDNAT, PROXY_DNAT_ZONE, _PROGRAMS),
+            ):
+                for protocol in sorted({service.protocol for service in self.services}):
+                    yield Line(
+                        f"table={table},priority=100,{protocol} "
+                        f"actions=ct(table={after},zone={zone},nat)",
+                        None,
+                    )
+                yield Line(f"table={table},priority=0 actions=goto_table:{after}", None)
+        yield Line(f"table={_PROGRAMS},priority=0 actions={to_programs}", None)
+
+    def _own_prefixes(self) -> Iterator[tuple[str, Origin | None]]:
+        for nic in self.nics:
+            for interface in nic.addresses:
+                yield str(interface.ip), nic.origin
+        for prefix, origin in self.own:
+            yield str(prefix), origin
+
+    def _all_routes(self) -> Iterator[Route]:
+        for nic in self.nics:
+            for interface in nic.addresses:
+                if interface.network.prefixlen < 32:
+                    yield Route(interface.network, None, nic.name, nic.origin)
+        yield from self.routes
+
+
+def mac_text(mac: int) -> str:
+    """Return a MAC as `xx:xx:xx:xx:xx:xx`."""
+    return ":".join(f"{mac >> shift & 0xFF:02x}" for shift in range(40, -1, -8))

@@ -1,0 +1,44 @@
+"""A bridge as the executor runs it: tables, groups, ports and what hangs on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simverify.engine.table import Table
+    from simverify.openflow.flow import GroupEntry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bridge:
+    """One match-action pipeline: a switch, a host, a pod or a segment, it is all one here.
+
+    Attributes:
+        index: its place among the bridges of a network.
+        tracker: the connection tracker that its ct() use; bridges of one datapath share one.
+        ports: OpenFlow port number -> name.
+        terminals: ports behind which a receiver listens: what leaves there is delivered.
+        no_flood: ports that `NORMAL` and `FLOOD` leave out.
+        fdb: what NORMAL knows: (vlan, MAC) -> port.
+    """
+
+    index: int
+    name: str
+    tracker: str
+    tables: Mapping[int, Table]
+    groups: Mapping[int, GroupEntry]
+    ports: Mapping[int, str]
+    terminals: frozenset[int] = frozenset()
+    no_flood: frozenset[int] = frozenset()
+    fdb: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A port of a bridge, by index and number."""
+
+    bridge: int
+    port: int

@@ -1,0 +1,141 @@
+"""What packets do not decide: buckets, the order of equal priorities, a port that NAT picks.
+
+Each choice is a vector of variables of its own, the same for all packets that meet it, so that a
+claim over all values of all variables holds for every choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from simverify.openflow.flow import Flow
+    from simverify.space import Set, Space, Vec
+
+
+NAT_PORTS_BESIDE = 4
+"""For how many ports that NAT may pick an open port keeps room beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One choice and what it is about.
+
+    Attributes:
+        kind: `bucket` (value: index among the buckets that can be taken), `order` (1: `one` before
+            `other`), `nat-port` (the port).
+        flows: for `order`, the two flows that were seen to overlap.
+        options: for `bucket`, the bucket numbers that the values stand for.
+    """
+
+    kind: Literal["bucket", "order", "nat-port"]
+    vec: Vec
+    bridge: int
+    where: int
+    flows: tuple[Flow, ...] = ()
+    options: tuple[int, ...] = ()
+
+
+class Choices:
+    """The choices met so far, by what they depend on."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._made: dict[Hashable, Choice] = {}
+        self._masks: dict[tuple[int, int], set[int]] = {}
+        self.orderly: Set = space.true
+        """Where the order variables of each table are one total order."""
+
+    def __iter__(self):  # type: ignore[no-untyped-def]  # an iterator of Choice
+        return iter(self._made.values())
+
+    def bucket(self, key: Hashable, bridge: int, group: int, options: tuple[int, ...]) -> Choice:
+        """Return the choice among the buckets `options`; equal keys choose alike."""
+        full = ("bucket", bridge, group, options, key)
+        choice = self._made.get(full)
+        if choice is None:
+            width = max(1, (len(options) - 1).bit_length())
+            vec = self._block(f"bucket {bridge}.{group}", width)
+            choice = Choice("bucket", vec, bridge, group, options=options)
+            self._made[full] = choice
+        return choice
+
+    def taken(self, choice: Choice, option: int) -> Set:
+        """Return where the option at place `option` is taken; the last takes what is left."""
+        vec, n = choice.vec, len(choice.options)
+        if n == 1:
+            return self._space.true
+        if option < n - 1:
+            return self._space.matches(vec, option, (1 << vec.width) - 1)
+        return self._space.at_least(vec, n - 1)
+
+    def nat_port(self, key: Hashable, port: Vec, bridge: int, zone: int) -> Choice:
+        """Return the choice by NAT in `zone` of another port than `port`.
+
+        Its bits stand beside those of `port` in the variable order if that has room for it
+        (blocks `NAME~1`, `NAME~2`, ...), since the two are compared.
+        """
+        full = ("nat-port", bridge, zone, key)
+        choice = self._made.get(full)
+        if choice is None:
+            vec = self._beside(port) or self._block(f"nat-port {bridge}.{zone}", 16)
+            choice = self._made[full] = Choice("nat-port", vec, bridge, zone)
+        return choice
+
+    def before(
+        self, bridge: int, table: int, one: int, other: int, flows: tuple[Flow, Flow]
+    ) -> Set:
+        """Return where subtable `one` of a table stands before subtable `other`."""
+        if one > other:
+            return ~self.before(bridge, table, other, one, (flows[1], flows[0]))
+        key = ("order", bridge, table, one, other)
+        choice = self._made.get(key)
+        if choice is None:
+            vec = self._block(f"order {bridge}.{table} {one}<{other}", 1)
+            choice = self._made[key] = Choice("order", vec, bridge, table, flows=flows)
+            masks = self._masks.setdefault((bridge, table), set())
+            masks.update((one, other))
+            self._demand_order(bridge, table, one, other)
+        return self._space.bit(choice.vec.bits[0])
+
+    def _demand_order(self, bridge: int, table: int, one: int, other: int) -> None:
+        """Exclude cycles through the new pair, where both other pairs are known."""
+
+        def edge(a: int, b: int) -> Set | None:
+            choice = self._made.get(("order", bridge, table, min(a, b), max(a, b)))
+            if choice is None:
+                return None
+            bit = self._space.bit(choice.vec.bits[0])
+            return bit if a < b else ~bit
+
+        forward = edge(one, other)
+        assert forward is not None
+        for third in self._masks[(bridge, table)]:
+            there, back = edge(other, third), edge(third, one)
+            if third in (one, other) or there is None or back is None:
+                continue
+            cycle = (forward & there & back) | (~forward & ~there & ~back)
+            self.orderly = self.orderly & ~cycle
+
+    def _beside(self, port: Vec) -> Vec | None:
+        variables = port.variables()
+        if not variables:
+            return None
+        stem = self._space.name(variables[0]).split("[")[0].split("~")[0]
+        used = {choice.vec for choice in self._made.values()}
+        for number in range(1, NAT_PORTS_BESIDE + 1):
+            name = f"{stem}~{number}"
+            if self._space.has_block(name):
+                vec = self._space.block(name, 16)
+                if vec not in used:
+                    return vec
+        return None
+
+    def _block(self, name: str, width: int) -> Vec:
+        number = 0
+        while self._space.has_block(f"{name} #{number}"):
+            number += 1
+        return self._space.block(f"{name} #{number}", width)

@@ -1,0 +1,290 @@
+"""Action lists compiled to the few operations that the executor runs.
+
+Every write is a vector into bits of a slot, every field is its slots: `load`, `set_field`,
+`mod_*` and `write_metadata` become one operation. What the executor cannot run compiles to
+`Unmodelled`, never to nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simverify.openflow import actions as ofp
+from simverify.packet.fields import OFPP_CONTROLLER, OFPP_IN_PORT, OFPP_NORMAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simverify.openflow.actions import Action, Actions, Subfield
+    from simverify.packet.fields import Field
+    from simverify.space import Space, Vec
+
+Bits = tuple[tuple[int, int, int], ...]
+"""(slot index, start, width) of a subfield's pieces, least significant first.
+
+Bits that are stored nowhere (they read as zero, and writes to them are lost) have slot `NOWHERE`.
+"""
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write:
+    """Put `vec` into a slot, from bit `start`."""
+
+    slot: int
+    start: int
+    vec: Vec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Copy:
+    """`move`: bits to bits, of one width."""
+
+    src: Bits
+    dst: Bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Emit:
+    """Output to a port by number; `OFPP_IN_PORT` goes back where it came from."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmitBits:
+    """Output to the port that the bits name."""
+
+    src: Bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flood:
+    """`NORMAL`, `FLOOD`, `ALL`: several ports; `kind` is the reserved port's number."""
+
+    kind: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Punt:
+    """To the controller."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """`resubmit` and `goto_table`."""
+
+    table: int | None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnterGroup:
+    """`group`."""
+
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """`ct(...)`: zone as bits or number, what exec() writes as a program."""
+
+    commit: bool
+    force: bool
+    table: int | None
+    zone: int | Bits
+    nat: ofp.Nat | None
+    exec_: Program
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClearTrack:
+    """`ct_clear`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecrementTtl:
+    """`dec_ttl`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnFlow:
+    """`learn(...)`: the action as written, and the bits of each spec."""
+
+    action: ofp.Learn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Isolated:
+    """`clone(...)`: run, then forget the changes."""
+
+    program: Program
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unmodelled:
+    """An action that the engine does not know: what reaches it is unknown."""
+
+    what: str
+
+
+Op = (
+    Write
+    | Copy
+    | Emit
+    | EmitBits
+    | Flood
+    | Punt
+    | Lookup
+    | EnterGroup
+    | Track
+    | ClearTrack
+    | DecrementTtl
+    | LearnFlow
+    | Isolated
+    | Unmodelled
+)
+
+
+class Program:
+    """Operations in order; identity is equality."""
+
+    __slots__ = ("ops",)
+
+    def __init__(self, ops: tuple[Op, ...]) -> None:
+        self.ops = ops
+
+
+def pieces(subfield: Subfield) -> Bits:
+    """Return where a subfield's bits are stored, least significant first."""
+    found = []
+    skip, left = subfield.start, subfield.width
+    for part in reversed(subfield.field.parts):
+        if skip >= part.width:
+            skip -= part.width
+            continue
+        take = min(left, part.width - skip)
+        if take <= 0:
+            break
+        slot = NOWHERE if part.slot is None else part.slot.index
+        found.append((slot, part.start + skip, take))
+        left -= take
+        skip = 0
+    return tuple(found)
+
+
+def whole(field: Field) -> ofp.Subfield:
+    """Return all bits of a field."""
+    return ofp.Subfield(field, 0, field.width)
+
+
+_MOD_FIELDS = {
+    "mod_dl_src": "dl_src",
+    "mod_dl_dst": "dl_dst",
+}
+
+
+class Compiler:
+    """Compiles action lists for one space; equal lists give one program."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._programs: dict[Actions, Program] = {}
+
+    def compile(self, actions: Actions) -> Program:
+        """Return the program of an action list."""
+        program = self._programs.get(actions)
+        if program is None:
+            ops = tuple(op for action in actions for op in self._ops(action))
+            program = self._programs[actions] = Program(ops)
+        return program
+
+    def _write(self, dst: Subfield, value: int) -> Iterator[Write]:
+        done = 0
+        for slot, start, width in pieces(dst):
+            if slot != NOWHERE:
+                part = value >> done & (1 << width) - 1
+                yield Write(slot, start, self._space.constant(width, part))
+            done += width
+
+    def _ops(self, action: Action) -> Iterator[Op]:
+        match action:
+            case ofp.Drop():
+                pass
+            case ofp.Load(value, dst):
+                yield from self._write(dst, value)
+            case ofp.SetField(field, value, mask):
+                for start, width in _runs(mask):
+                    run = ofp.Subfield(field, start, width)
+                    yield from self._write(run, value >> start & (1 << width) - 1)
+            case ofp.WriteMetadata(value, mask):
+                for op in self._metadata(value, mask):
+                    yield op
+            case ofp.Mod(name, value) if name in _MOD_FIELDS:
+                from simverify.packet.fields import FIELD
+
+                yield from self._write(whole(FIELD[_MOD_FIELDS[name]]), value)
+            case ofp.Move(src, dst):
+                yield Copy(pieces(src), pieces(dst))
+            case ofp.Output(port):
+                yield self._output(port)
+            case ofp.OutputReg(src):
+                yield EmitBits(pieces(src))
+            case ofp.Controller():
+                yield Punt(action.reason)
+            case ofp.Resubmit(port, table, False):
+                yield Lookup(table, None if port == OFPP_IN_PORT else port)
+            case ofp.GotoTable(table):
+                yield Lookup(table)
+            case ofp.Group(group_id):
+                yield EnterGroup(group_id)
+            case ofp.Ct() if action.alg is None:
+                zone = pieces(action.zone) if isinstance(action.zone, ofp.Subfield) else action.zone
+                exec_ = self.compile(action.exec_)
+                yield Track(
+                    action.commit, action.force, action.table, zone, action.nat, exec_
+                )
+            case ofp.CtClear():
+                yield ClearTrack()
+            case ofp.DecTtl():
+                yield DecrementTtl()
+            case ofp.Learn():
+                yield LearnFlow(action)
+            case ofp.Clone(actions):
+                yield Isolated(self.compile(actions))
+            case ofp.Note():
+                pass
+            case _:
+                yield Unmodelled(type(action).__name__)
+
+    def _metadata(self, value: int, mask: int) -> Iterator[Write]:
+        from simverify.packet.fields import SLOT
+
+        for start, width in _runs(mask):
+            part = value >> start & (1 << width) - 1
+            yield Write(SLOT["metadata"].index, start, self._space.constant(width, part))
+
+    @staticmethod
+    def _output(port: int) -> Op:
+        if port == OFPP_CONTROLLER:
+            return Punt("action")
+        if OFPP_NORMAL <= port < OFPP_CONTROLLER:
+            return Flood(port)
+        return Emit(port)
+
+
+def _runs(mask: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, width) of each run of ones."""
+    start = 0
+    while mask >> start:
+        while not mask >> start & 1:
+            start += 1
+        width = 1
+        while mask >> start + width & 1:
+            width += 1
+        yield start, width
+        start += width

@@ -1,0 +1,327 @@
+"""What the executor knows of a class of packets at one moment."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from simverify.engine.program import NOWHERE
+from simverify.packet.fields import SLOT, SLOTS
+
+if TYPE_CHECKING:
+    from simverify.engine.program import Bits, Program
+    from simverify.openflow.flow import Flow
+    from simverify.space import Set, Space, Vec
+
+Slots = tuple["Vec", ...]
+
+_PIPELINE = re.compile(
+    r"in_port|metadata|x?x?reg\d+|pkt_mark|skb_priority|dp_hash|recirc_id|conj_id|actset_output"
+    r"|ct_.*|tun_.*"
+)
+HEADERS: tuple[int, ...] = tuple(
+    slot.index for slot in SLOTS if not _PIPELINE.fullmatch(slot.name)
+)
+"""The slots that are the packet on the wire; the others belong to the switch."""
+
+
+def blank(space: Space) -> Slots:
+    """Return slots that are all zero."""
+    return tuple(space.constant(slot.width, 0) for slot in SLOTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple4:
+    """Addresses and ports of one direction; `ipv6` addresses have 128 bits."""
+
+    src: Vec
+    dst: Vec
+    sport: Vec
+    dport: Vec
+
+    def turned(self) -> Tuple4:
+        """Return the other direction."""
+        return Tuple4(self.dst, self.src, self.dport, self.sport)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A connection that a tracker has committed.
+
+    Attributes:
+        tracker: whose it is: the name of a datapath or host.
+        original, reply: what a packet of each direction looks like; they differ by NAT.
+        nat: which translations it has.
+        state: the protocol's state, a key of the tracker table.
+        packet: which packet of the conversation committed it, from 0.
+    """
+
+    serial: int
+    tracker: str
+    zone: int
+    dl_type: int
+    nw_proto: int
+    original: Tuple4
+    reply: Tuple4
+    nat: frozenset[Literal["src", "dst"]]
+    mark: Vec
+    label: Vec
+    state: str
+    packet: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A flow that learn() made: checks and data are vectors of the packet that made it.
+
+    Attributes:
+        checks: (slot index, start bit, what the bits must equal).
+        packet: which packet of the conversation made it; it sees the flow only from the next on.
+        by: the flow with the learn().
+    """
+
+    bridge: int
+    table: int
+    priority: int
+    checks: tuple[tuple[int, int, Vec], ...]
+    program: Program
+    packet: int
+    by: Flow
+
+
+LeafKind = Literal["delivered", "dropped", "expired", "punted", "looped", "lost", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Where a packet, or one copy of it, ended.
+
+    Attributes:
+        kind: `delivered` at a terminal port; `dropped` by a flow, a miss or a rule of the switch;
+            `expired` by dec_ttl; `punted` to a controller; `looped`; `lost` at a port without a
+            link; `unknown` where the model ends.
+        bridge: index of the bridge where it ended.
+        port: the port it left by, if any.
+        table, flow: what decided; no flow at a miss.
+        reason: in words.
+        slots: its headers there.
+    """
+
+    kind: LeafKind
+    bridge: int
+    port: int | None
+    table: int | None
+    flow: Flow | None
+    reason: str
+    slots: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One passage of a bridge: in by one port, out by another.
+
+    Attributes:
+        slots: the packet as it leaves, kept for explanations only.
+    """
+
+    bridge: int
+    in_port: int
+    out_port: int
+    slots: Slots | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What one ct() found.
+
+    `serial` is the entry's, None where none was; `made` says that this ct() committed it.
+    """
+
+    packet: int
+    bridge: int
+    tracker: str
+    zone: int
+    ct_state: int
+    serial: int | None
+    reply: bool
+    made: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """For explanations: what a look-up found, and the headers before its actions."""
+
+    bridge: int
+    table: int
+    flow: Flow | None
+    slots: Slots
+    hop: int
+
+
+Record = tuple[Hop | Tracked | Step | Leaf, ...]
+
+
+class State:
+    """Packets (and choices) of `cond` that share everything else. Copied, then changed.
+
+    Attributes:
+        cond: which packets and choices are here.
+        slots: the packet and the pipeline's fields.
+        stack: what is still to be done, see `executor`.
+        bridge: index of the bridge that has the packet.
+        entered: port by which it came into this bridge.
+        conn: serial of the entry that the datapath's packet points to, and whether as reply.
+        recircs: recirculations in this visit.
+        depth: levels of resubmit, as Open vSwitch counts them.
+        emitted: whether this visit has put the packet anywhere.
+        entries, learned: what trackers and tables have remembered, in order of making.
+        record: what happened, in order.
+        visits: bridges entered so far, with all that decides what they do, to find loops.
+        serial: the next entry's number.
+        packet: which packet of its conversation this is, from 0.
+        memo: what a conversation carries along; the executor does not look at it.
+    """
+
+    __slots__ = (
+        "bridge",
+        "cond",
+        "conn",
+        "depth",
+        "emitted",
+        "entered",
+        "entries",
+        "learned",
+        "memo",
+        "packet",
+        "record",
+        "recircs",
+        "serial",
+        "slots",
+        "stack",
+        "visits",
+    )
+
+    def __init__(self, cond: Set, slots: Slots) -> None:
+        self.cond = cond
+        self.slots = slots
+        self.stack: Stack | None = None
+        self.bridge = 0
+        self.entered = 0
+        self.conn: tuple[int, bool] | None = None
+        self.recircs = 0
+        self.depth = 0
+        self.emitted = False
+        self.entries: tuple[Entry, ...] = ()
+        self.learned: tuple[Learned, ...] = ()
+        self.record: Record = ()
+        self.visits: tuple[object, ...] = ()
+        self.serial = 0
+        self.packet = 0
+        self.memo: object = None
+
+    def copy(self, cond: Set | None = None) -> State:
+        """Return a state of its own, with another condition if one is given."""
+        new = State.__new__(State)
+        for name in State.__slots__:
+            setattr(new, name, getattr(self, name))
+        if cond is not None:
+            new.cond = cond
+        return new
+
+    def key(self) -> tuple[object, ...]:
+        """Return all but the condition: states with equal keys are one."""
+        return (
+            self.slots,
+            self.stack,
+            self.bridge,
+            self.entered,
+            self.conn,
+            self.recircs,
+            self.depth,
+            self.emitted,
+            self.entries,
+            self.learned,
+            self.record,
+            self.visits,
+            self.serial,
+            self.memo,
+        )
+
+    def put(self, slot: int, vec: Vec) -> None:
+        """Write a whole slot."""
+        self.slots = (*self.slots[:slot], vec, *self.slots[slot + 1 :])
+
+    def note(self, event: Hop | Tracked | Step | Leaf) -> None:
+        """Append to the record."""
+        self.record = (*self.record, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A linked list of frames, innermost first."""
+
+    frame: Frame
+    rest: Stack | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Go on with a program from `index`, at `depth` levels; `table` and `flow` for messages."""
+
+    program: Program
+    index: int
+    table: int
+    flow: Flow | None
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class InPort:
+    """Put the port back that `resubmit(port,...)` replaced."""
+
+    vec: Vec
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Take back the packet, and where it was: after clone(), a bucket, a fork or another bridge."""
+
+    slots: Slots
+    bridge: int
+    entered: int
+    conn: tuple[int, bool] | None
+    recircs: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndVisit:
+    """The bottom of a visit: a packet that went nowhere was dropped."""
+
+
+Frame = Run | InPort | Restore | EndVisit
+
+
+def bits_of(space: Space, state: State, bits: Bits) -> Vec:
+    """Return the vector of a subfield."""
+    vec: Vec | None = None
+    for slot, start, width in bits:
+        if slot == NOWHERE:
+            part = space.constant(width, 0)
+        else:
+            part = space.slice(state.slots[slot], start, width)
+        vec = part if vec is None else space.join(part, vec)
+    assert vec is not None
+    return vec
+
+
+def put_bits(space: Space, state: State, bits: Bits, vec: Vec) -> None:
+    """Write a vector into a subfield of the same width."""
+    done = 0
+    for slot, start, width in bits:
+        part = space.slice(vec, done, width)
+        done += width
+        if slot == NOWHERE:
+            continue
+        state.put(slot, space.replace(state.slots[slot], start, part))

@@ -1,0 +1,315 @@
+"""Flow tables as relations between what a state knows and what happens next.
+
+A table is specialised for the vectors of the slots that it looks at: flows that a known bit
+excludes drop out, flows of one priority and one *shape* (their actions but for data constants)
+are joined into one relation, whose data become the variables that the match compares, or fresh
+ones. A specialisation serves every state with the same vectors, whatever its packets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from simverify.engine.program import NOWHERE, Program, Write, pieces, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simverify.engine.program import Compiler, Op
+    from simverify.openflow.flow import Flow, Match
+    from simverify.openflow.pipeline import FlowTable
+    from simverify.space import Set, Space, Vec
+
+Slots = tuple["Vec", ...]
+Check = tuple[int, int, int]
+"""(slot index, value, mask): the slot's bits of mask equal value."""
+
+JOIN_FROM = 12
+"""Flows of one shape in a level from which joining them pays; below, they stay apart."""
+
+
+def checks_of(match: Match) -> tuple[Check, ...]:
+    """Return a match as tests on slots, one a slot."""
+    found: dict[int, tuple[int, int]] = {}
+    for term in match.terms:
+        done = 0
+        for slot, start, width in pieces(whole(term.field)):
+            ones = (1 << width) - 1
+            mask = term.mask >> done & ones
+            if mask and slot != NOWHERE:
+                value = term.value >> done & ones
+                old_value, old_mask = found.get(slot, (0, 0))
+                found[slot] = (old_value | value << start, old_mask | mask << start)
+            done += width
+    return tuple((slot, value, mask) for slot, (value, mask) in found.items())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A flow, ready for look-up. `subtable` is its mask's place in the table's vector."""
+
+    flow: Flow
+    priority: int
+    checks: tuple[Check, ...]
+    subtable: int
+    program: Program
+    shape: object
+    data: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hit:
+    """What a specialised table does with the packets of `match`.
+
+    `where` says besides what the joined data are; the two are one where nothing was joined.
+    """
+
+    match: Set
+    where: Set
+    program: Program
+    rules: tuple[Rule, ...]
+    subtable: int
+
+    @property
+    def flow(self) -> Flow:
+        """The flow, or the first of those that were joined."""
+        return self.rules[0].flow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clash:
+    """Two hits of one level that meet in `region` and differ in what they do."""
+
+    one: int
+    other: int
+    region: Set
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """The hits of one priority."""
+
+    priority: int
+    hits: tuple[Hit, ...]
+    union: Set
+    clashes: tuple[Clash, ...]
+
+
+@dataclass(slots=True)
+class Table:
+    """One flow table of one bridge.
+
+    Args:
+        space: whose vectors the states have.
+        number: the table's number.
+        source: its flows and the order of its subtables.
+        file_order: ties among overlapping flows go as Open vSwitch's classifier decides them;
+            otherwise they are reported as clashes.
+        join_from: see `JOIN_FROM`.
+    """
+
+    space: Space
+    number: int
+    rules: tuple[Rule, ...]
+    looked: tuple[int, ...]
+    file_order: bool
+    join_from: int
+    _levels: dict[Slots, tuple[Level, ...]] = field(default_factory=dict)
+    _fresh: dict[tuple[object, ...], Vec] = field(default_factory=dict)
+    bridge: str = ""
+
+    @classmethod
+    def build(
+        cls,
+        compiler: Compiler,
+        space: Space,
+        bridge: str,
+        number: int,
+        source: FlowTable,
+        *,
+        file_order: bool,
+        join_from: int = JOIN_FROM,
+    ) -> Table:
+        """Compile the flows of a table."""
+        from simverify.openflow.pipeline import mask_of
+
+        order = source.order()
+        rules = []
+        looked: set[int] = set()
+        for flow in source.flows.values():
+            checks = checks_of(flow.match)
+            looked.update(slot for slot, _, _ in checks)
+            program = compiler.compile(flow.actions)
+            shape, data = _shape(program)
+            rules.append(
+                Rule(
+                    flow,
+                    flow.priority,
+                    checks,
+                    order[mask_of(flow.match)],
+                    program,
+                    shape,
+                    data,
+                )
+            )
+        if file_order:
+            rules.sort(key=lambda rule: (-rule.priority, rule.subtable))
+        else:
+            rules.sort(key=lambda rule: -rule.priority)
+        return cls(
+            space, number, tuple(rules), tuple(sorted(looked)), file_order, join_from, bridge=bridge
+        )
+
+    def levels(self, slots: Slots) -> tuple[Level, ...]:
+        """Return the table as relations for a state with these slots, highest priority first."""
+        key = tuple([slots[index] for index in self.looked])
+        levels = self._levels.get(key)
+        if levels is None:
+            levels = self._levels[key] = self._specialise(slots)
+        return levels
+
+    def _specialise(self, slots: Slots) -> tuple[Level, ...]:
+        levels = []
+        level_of = (
+            (lambda rule: (rule.priority, rule.subtable))
+            if self.file_order
+            else (lambda rule: (rule.priority, 0))
+        )
+        matches = self.space.matches
+        false = self.space.false
+        for (priority, _), rules in groupby(self.rules, key=level_of):
+            alive: list[tuple[Rule, Set]] = []
+            for rule in rules:
+                where = self.space.true
+                for slot, value, mask in rule.checks:
+                    vec = slots[slot]
+                    if (vec.value ^ value) & mask & vec.known:
+                        where = false
+                        break
+                    where = matches(vec, value, mask) & where
+                if where.satisfiable():
+                    alive.append((rule, where))
+            if not alive:
+                continue
+            hits = self._hits(alive, slots)
+            union = false
+            for hit in hits:
+                union = union | hit.match
+            levels.append(Level(priority, tuple(hits), union, self._clashes(hits)))
+            if union == self.space.true:
+                break
+        return tuple(levels)
+
+    def _hits(self, alive: list[tuple[Rule, Set]], slots: Slots) -> list[Hit]:
+        groups: dict[tuple[int, object], list[tuple[Rule, Set]]] = {}
+        for rule, where in alive:
+            groups.setdefault((rule.subtable, rule.shape), []).append((rule, where))
+        hits = []
+        for (subtable, _), members in groups.items():
+            if len(members) < self.join_from:
+                hits.extend(Hit(w, w, rule.program, (rule,), subtable) for rule, w in members)
+            else:
+                hits.append(self._join(members, slots, subtable))
+        return hits
+
+    def _join(self, members: list[tuple[Rule, Set]], slots: Slots, subtable: int) -> Hit:
+        """Join flows of one shape and one mask: their matches are disjoint.
+
+        A data column that is the same in all stays a constant; one that the match compares
+        whole is that vector; else its bits are fresh variables, a function of the match.
+        """
+        first = members[0][0]
+        columns: list[Vec | None] = []
+        widths = [op.vec.width for op in first.program.ops if isinstance(op, Write)]
+        open_columns: list[tuple[int, Vec]] = []
+        for column, width in enumerate(widths):
+            values = [rule.data[column] for rule, _ in members]
+            if all(value == values[0] for value in values):
+                columns.append(self.space.constant(width, values[0]))
+                continue
+            known = self._compared(members, column, width, slots)
+            if known is None:
+                known = self._fresh_column(tuple(values), width, [w for _, w in members])
+                open_columns.append((column, known))
+            columns.append(known)
+        matched = related = self.space.false
+        for rule, where in members:
+            matched = matched | where
+            for column, vec in open_columns:
+                mask = (1 << vec.width) - 1
+                where = where & self.space.matches(vec, rule.data[column], mask)
+            related = related | where
+        program = _with_data(first.program, columns)
+        return Hit(matched, related, program, tuple(rule for rule, _ in members), subtable)
+
+    def _compared(
+        self, members: list[tuple[Rule, Set]], column: int, width: int, slots: Slots
+    ) -> Vec | None:
+        """Return the slot bits that equal a column in every flow, if the match compares them."""
+        for slot, _, mask in members[0][0].checks:
+            ones = (1 << width) - 1
+            for start in range(0, slots[slot].width - width + 1, 8):
+                if (mask >> start & ones) == ones and all(
+                    dict((s, v) for s, v, _ in rule.checks)[slot] >> start & ones
+                    == rule.data[column]
+                    for rule, _ in members
+                ):
+                    return self.space.slice(slots[slot], start, width)
+        return None
+
+    def _fresh_column(self, values: tuple[int, ...], width: int, wheres: Sequence[Set]) -> Vec:
+        key = (width, values, tuple(wheres))
+        vec = self._fresh.get(key)
+        if vec is None:
+            name = f"{self.bridge}.{self.number}.data{len(self._fresh)}"
+            vec = self._fresh[key] = self.space.block(name, width)
+        return vec
+
+    def _clashes(self, hits: list[Hit]) -> tuple[Clash, ...]:
+        if self.file_order or len({hit.subtable for hit in hits}) < 2:
+            return ()
+        found = []
+        for one in range(len(hits)):
+            for other in range(one + 1, len(hits)):
+                a, b = hits[one], hits[other]
+                if a.subtable == b.subtable or a.program is b.program:
+                    continue
+                region = a.match & b.match
+                if region.satisfiable():
+                    found.append(Clash(one, other, region))
+        return tuple(found)
+
+
+def _shape(program: Program) -> tuple[object, tuple[int, ...]]:
+    """Split a program into its shape and the constants that it writes."""
+    shape: list[object] = []
+    data: list[int] = []
+    for op in program.ops:
+        if isinstance(op, Write):
+            shape.append((op.slot, op.start, op.vec.width))
+            data.append(op.vec.value)
+        else:
+            shape.append(_key(op))
+    return tuple(shape), tuple(data)
+
+
+def _key(op: Op) -> object:
+    """Operations without data are equal when they say the same."""
+    if type(op).__name__ in ("Track", "Isolated", "LearnFlow"):
+        return op
+    return (type(op).__name__, *(getattr(op, name) for name in op.__slots__))
+
+
+def _with_data(program: Program, columns: Sequence[Vec | None]) -> Program:
+    values = iter(columns)
+    ops: list[Op] = []
+    for op in program.ops:
+        if isinstance(op, Write):
+            vec = next(values)
+            assert vec is not None
+            ops.append(Write(op.slot, op.start, vec))
+        else:
+            ops.append(op)
+    return Program(tuple(ops))

@@ -1,0 +1,167 @@
+"""The topology of a network, and the machine that runs packets through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from simverify.engine.bridge import Bridge, End
+from simverify.engine.choice import Choices
+from simverify.engine.executor import Executor
+from simverify.engine.program import Compiler
+from simverify.engine.table import JOIN_FROM, Table
+from simverify.network.element import SOCKETS
+from simverify.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import networkx as nx
+
+    from simverify.engine.executor import Watch
+    from simverify.network.element import Element, Link, Port
+
+Order = Literal["any", "file"]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Elements and the links between them. A value: to change one, make another."""
+
+    elements: Mapping[str, Element]
+    links: Sequence[Link]
+
+    @cached_property
+    def graph(self) -> nx.Graph:
+        """The elements as nodes (attribute `kind`) and the links as edges (attribute `ports`)."""
+        import networkx as nx
+
+        graph = nx.Graph()
+        for element in self.elements.values():
+            graph.add_node(element.name, kind=element.kind)
+        for link in self.links:
+            graph.add_edge(link.one.element, link.other.element, ports=(link.one, link.other))
+        return graph
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Each element's place."""
+        return {name: place for place, name in enumerate(self.elements)}
+
+    @cached_property
+    def names(self) -> Sequence[str]:
+        """Each place's element."""
+        return list(self.elements)
+
+    def element(self, index: int) -> Element:
+        """Return the element at a place."""
+        return self.elements[self.names[index]]
+
+    def port_name(self, index: int, number: int) -> str:
+        """Return the name of a port, or its number where it has none."""
+        for name, port in self.element(index).ports.items():
+            if port == number:
+                return name
+        return str(number)
+
+    def end(self, port: Port) -> End:
+        """Return a port by index and number."""
+        return End(self.index[port.element], self.elements[port.element].ports[port.port])
+
+
+@dataclass
+class Machine:
+    """A network ready to run: its tables compiled for one space.
+
+    Serves many cases, which share what they compile; each brings choices of its own.
+
+    Args:
+        network: what to run.
+        order: whether ties of equal priority are choices (`any`) or go as Open vSwitch's
+            classifier decides them after adding the flows as the pipeline has them (`file`).
+    """
+
+    network: Topology
+    order: Order = "any"
+    join_from: int = JOIN_FROM
+    space: Space = field(default_factory=Space)
+
+    def __post_init__(self) -> None:
+        self._compiler = Compiler(self.space)
+        self._bridges: dict[int, list[Bridge]] = {}
+
+    def bridges(self, *, join_from: int) -> list[Bridge]:
+        """Return the elements compiled; `join_from` flows of one shape are joined."""
+        made = self._bridges.get(join_from)
+        if made is None:
+            made = self._bridges[join_from] = [
+                self._bridge(place, element, join_from)
+                for place, element in enumerate(self.network.elements.values())
+            ]
+        return made
+
+    def _bridge(self, place: int, element: Element, join_from: int) -> Bridge:
+        ports = {number: name for name, number in element.ports.items()}
+        return Bridge(
+            place,
+            element.name,
+            element.tracker,
+            {
+                number: Table.build(
+                    self._compiler,
+                    self.space,
+                    element.name,
+                    number,
+                    table,
+                    file_order=self.order == "file",
+                    join_from=join_from,
+                )
+                for number, table in element.pipeline.tables.items()
+            },
+            element.pipeline.groups,
+            ports,
+            frozenset(number for name, number in element.ports.items() if name == SOCKETS),
+            frozenset(element.ports[name] for name in element.no_flood),
+            element.fdb,
+        )
+
+    def executor(
+        self,
+        choices: Choices,
+        *,
+        explain: bool = False,
+        watches: Sequence[Watch] = (),
+        deadline: Callable[[], None] | None = None,
+    ) -> Executor:
+        """Return an executor over the network.
+
+        Args:
+            choices: those of the case: the same for all packets of its conversations.
+            explain: keep flows apart and record each look-up.
+            watches: conditions on ports.
+            deadline: raises `BudgetError` when it is time to stop.
+        """
+        return Executor(
+            self.space,
+            self.bridges(join_from=1 << 62 if explain else self.join_from),
+            self._links,
+            self._compiler,
+            choices,
+            explain,
+            list(watches),
+            deadline,
+        )
+
+    @cached_property
+    def _links(self) -> dict[End, End]:
+        ends: dict[End, End] = {}
+        for link in self.network.links:
+            one, other = self.network.end(link.one), self.network.end(link.other)
+            ends[one] = other
+            ends[other] = one
+        return ends
+
+    def choices(self) -> Choices:
+        """Return an empty set of choices."""
+        return Choices(self.space)

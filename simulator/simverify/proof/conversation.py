@@ -1,0 +1,647 @@
+"""A case as a conversation: request, reply, request, reply, over one set of variables.
+
+Each packet is made from what happened to the ones before it: the reply is the request as it was
+delivered, turned around; the next request is the initiator's, to the address that it knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from simverify.engine.conntrack import EST, INV, NEW, RPL
+from simverify.engine.state import Hop, Leaf, State, Tracked, Tuple4, blank
+from simverify.engine.table import checks_of
+from simverify.network.element import SOCKETS
+from simverify.proof.headers import (
+    ACK,
+    SYN,
+    TCP,
+    UDP,
+    ContradictionError,
+    index,
+    opening,
+    ttl,
+    within_prefixes,
+)
+from simverify.proof.question import ANYTHING, Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from simverify.engine.choice import Choices
+    from simverify.engine.executor import Executor
+    from simverify.engine.state import Entry, Slots
+    from simverify.network import Machine, Party
+    from simverify.openflow.flow import Flow
+    from simverify.proof.question import Question
+    from simverify.space import Set
+
+Role = Literal["request", "reply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One packet of a conversation: who sends, with which TCP flags; `again` repeats the last."""
+
+    role: Role
+    flags: int
+    again: bool = False
+
+
+ORDINARY = (Turn("request", SYN), Turn("reply", SYN | ACK), Turn("request", ACK), Turn("reply", ACK))
+RETRANSMITTED = (ORDINARY[0], Turn("request", SYN, again=True), *ORDINARY[1:])
+ONE_WAY = (ORDINARY[0],)
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What a conversation carries from packet to packet.
+
+    Attributes:
+        delivered: addresses and ports of the first request as the receiver got it.
+        receiver: index of the element that got it.
+    """
+
+    delivered: Tuple4
+    receiver: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """Packets and choices for which a claim fails (or cannot be judged: `unknown`).
+
+    Attributes:
+        turn: which packet of the conversation shows it.
+        because: in words, of a concrete packet's values (assignment -> text).
+        flow, bridge, table: what decided, where that is known.
+    """
+
+    claim: Claim
+    where: Set
+    turn: int
+    because: Callable[[Sequence[bool | None]], str]
+    unknown: bool = False
+    bridge: int | None = None
+    table: int | None = None
+    flow: Flow | None = None
+    needs_flow: bool = False
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What became of a conversation.
+
+    Attributes:
+        start: the first packets, before any was sent.
+        expired: first packets whose TTL did not suffice.
+        good: final states of the packets for which all went well.
+        finals: after each turn, all final states (the classes of the case).
+        paths: role -> the ways that packets took, as names.
+        tunnelled: nothing here yet.
+    """
+
+    start: Set
+    slots: Slots
+    findings: list[Finding] = field(default_factory=list)
+    expired: Set | None = None
+    untouched: list[tuple[Set, str, Leaf]] = field(default_factory=list)
+    finals: list[list[State]] = field(default_factory=list)
+    good: list[State] = field(default_factory=list)
+    paths: dict[Role, list[tuple[str, ...]]] = field(default_factory=dict)
+    judged: set[Claim] = field(default_factory=set)
+
+
+class Conversation:
+    """Runs and judges the conversations of one case."""
+
+    def __init__(self, machine: Machine, question: Question, choices: Choices) -> None:
+        self.machine = machine
+        self.space = machine.space
+        self.question = question
+        self.choices = choices
+        self.network = machine.network
+        self._sender = self.network.index[question.sender.element]
+        receivers: dict[int, list[Party]] = {}
+        for party in question.receivers:
+            receivers.setdefault(self.network.index[party.element], []).append(party)
+        self._receivers = receivers
+        targets = [prefix for party in question.receivers for prefix in party.addresses]
+        try:
+            self.slots, self.start = opening(
+                self.space, question.packet, question.sender.addresses, targets
+            )
+        except ContradictionError:
+            self.slots, self.start = blank(self.space), self.space.false
+        if self.slots[index("nw_proto")].constant and self._proto == TCP:
+            flags = self.slots[index("tcp_flags")]
+            said = any(slot == index("tcp_flags") for slot, _, _ in checks_of(question.packet))
+            if not said:
+                flags = self.space.constant(12, SYN)
+            self.slots = _with(self.slots, {index("tcp_flags"): flags})
+        self.sent = _tuple(self.slots)
+
+    @property
+    def _proto(self) -> int:
+        return self.slots[index("nw_proto")].value
+
+    def run(self, script: Sequence[Turn], executor: Executor, within: Set | None = None) -> Transcript:
+        """Run a script; `within` keeps only some packets and choices of the case."""
+        start = self.start if within is None else self.start & within
+        transcript = Transcript(start, self.slots)
+        threads = self._first(start)
+        for number, turn in enumerate(script):
+            if not threads:
+                break
+            executor.watches = [w for w in executor.watches if not w.violated] + [
+                w for w in executor.watches if w.violated
+            ]
+            finals = executor.run(
+                [self._made(thread, turn, number) for thread in threads]
+            )
+            transcript.finals.append(finals)
+            threads = []
+            for final in finals:
+                self._note_path(transcript, turn.role, final)
+                good = self._judge(transcript, script, number, final)
+                if good.satisfiable():
+                    threads.append(self._carried(final.copy(good), turn, number))
+            threads = _merged(threads)
+        else:
+            transcript.good = threads
+        return transcript
+
+    # making packets
+
+    def _first(self, start: Set) -> list[State]:
+        if not start.satisfiable():
+            return []
+        return [State(start, self.slots)]
+
+    def _made(self, thread: State, turn: Turn, number: int) -> State:
+        """Return the thread's next packet, at its sender's programs."""
+        state = thread.copy()
+        state.record = ()
+        state.visits = ()
+        state.stack = None
+        state.packet = number
+        memo = thread.memo
+        if number == 0:
+            header = self.slots
+        else:
+            assert isinstance(memo, Memo)
+            tuple4 = self.sent if turn.role == "request" else memo.delivered.turned()
+            values = {
+                index("nw_src"): tuple4.src,
+                index("nw_dst"): tuple4.dst,
+                index("tp_src"): tuple4.sport,
+                index("tp_dst"): tuple4.dport,
+                index("dl_type"): self.slots[index("dl_type")],
+                index("nw_proto"): self.slots[index("nw_proto")],
+            }
+            if turn.again:
+                values[index("nw_ttl")] = self.slots[index("nw_ttl")]
+                values[index("nw_tos")] = self.slots[index("nw_tos")]
+            else:
+                values[index("nw_ttl")] = ttl(self.space, number)
+                values[index("nw_tos")] = self.space.block(f"tos{number}", 8)
+                state.cond = state.cond & self.space.at_least(values[index("nw_ttl")], 1)
+            if self._proto == TCP:
+                values[index("tcp_flags")] = self.space.constant(12, turn.flags)
+            header = _with(blank(self.space), values)
+        state.slots = header
+        state.bridge = self._sender
+        if turn.role == "reply":
+            assert isinstance(memo, Memo)
+            state.bridge = memo.receiver
+        state.entered = self.network.element(state.bridge).ports[SOCKETS]
+        return state
+
+    def _carried(self, final: State, turn: Turn, number: int) -> State:
+        """Return a judged packet's state as the next packet will need it."""
+        if number == 0 and turn.role == "request":
+            leaf = next(e for e in final.record if isinstance(e, Leaf) and e.kind == "delivered")
+            final.memo = Memo(_tuple(leaf.slots), leaf.bridge)
+        final.record = ()
+        final.visits = ()
+        final.slots = blank(self.space)
+        final.bridge = final.entered = 0
+        final.emitted = False
+        final.conn = None
+        final.recircs = final.depth = 0
+        return final
+
+    # judging
+
+    def _judge(
+        self, transcript: Transcript, script: Sequence[Turn], number: int, final: State
+    ) -> Set:
+        """Add what is wrong with a packet; return for which packets all is well."""
+        turn = script[number]
+        claim: Claim = "delivered" if turn.role == "request" else "answered"
+        if self.question.must == "denied":
+            self._judge_denied(transcript, final)
+            return self.space.false
+        transcript.judged.add(claim)
+        leaves = [event for event in final.record if isinstance(event, Leaf)]
+        unknown = next((leaf for leaf in leaves if leaf.kind == "unknown"), None)
+        if unknown is not None:
+            transcript.findings.append(self._bad(claim, final.cond, number, unknown, unknown=True))
+            return self.space.false
+        delivered = [leaf for leaf in leaves if leaf.kind == "delivered"]
+        if not delivered:
+            return self._judge_lost(transcript, claim, number, final, leaves)
+        wrong = [leaf for leaf in delivered if not self._is_at(leaf, turn, final)]
+        if wrong or len(delivered) > 1:
+            leaf = wrong[0] if wrong else delivered[1]
+            self._add(
+                transcript, claim, final.cond, number, self._misdelivered(leaf, turn, len(delivered)),
+                final,
+            )
+            return self.space.false
+        if turn.role == "request":
+            good = self._judge_request(transcript, number, final, delivered[0])
+        else:
+            good = self._judge_reply(transcript, number, final, delivered[0])
+        if good.satisfiable():
+            self._judge_path(transcript, turn, number, final, good)
+            self._judge_tracked(transcript, turn, number, final, good)
+        return good
+
+    def _add(
+        self,
+        transcript: Transcript,
+        claim: Claim,
+        where: Set,
+        number: int,
+        because: Callable[[Sequence[bool | None]], str],
+        final: State,
+    ) -> None:
+        del final
+        transcript.findings.append(
+            Finding(claim, where, number, because, needs_flow=claim not in ("path", "tracked"))
+        )
+
+    def _bad(
+        self, claim: Claim, where: Set, number: int, leaf: Leaf, *, unknown: bool = False
+    ) -> Finding:
+        text = self.leaf_text(leaf)
+        return Finding(
+            claim, where, number, lambda _: text, unknown, leaf.bridge, leaf.table, leaf.flow
+        )
+
+    def leaf_text(self, leaf: Leaf) -> str:
+        """Return where and why a packet ended, in words."""
+        at = self.network.names[leaf.bridge]
+        table = "" if leaf.table is None else f" table {leaf.table}"
+        if leaf.kind == "lost":
+            return f"leaves {at} by port {self.network.port_name(leaf.bridge, leaf.port or 0)}, " \
+                   "where nothing is linked"
+        words = {
+            "dropped": "dropped",
+            "expired": "its TTL expires",
+            "punted": "sent to the controller",
+            "looped": "loops",
+            "unknown": "unknown",
+            "delivered": "delivered",
+        }[leaf.kind]
+        reason = f": {leaf.reason}" if leaf.reason and leaf.kind != "expired" else ""
+        return f"{words} at {at}{table}{reason}"
+
+    def _is_at(self, leaf: Leaf, turn: Turn, final: State) -> bool:
+        if turn.role == "reply":
+            return leaf.bridge == self._sender
+        memo = final.memo
+        if isinstance(memo, Memo):
+            return leaf.bridge == memo.receiver
+        return leaf.bridge in self._receivers
+
+    def _misdelivered(
+        self, leaf: Leaf, turn: Turn, copies: int
+    ) -> Callable[[Sequence[bool | None]], str]:
+        at = self.network.names[leaf.bridge]
+        if copies > 1:
+            return lambda _: f"{copies} copies arrive"
+        wanted = (
+            self.question.sender.name
+            if turn.role == "reply"
+            else " or ".join(party.name for party in self.question.receivers)
+        )
+        return lambda _: f"arrives at {at}, not at {wanted}"
+
+    def _judge_lost(
+        self,
+        transcript: Transcript,
+        claim: Claim,
+        number: int,
+        final: State,
+        leaves: list[Leaf],
+    ) -> Set:
+        """No copy was delivered: whose fault is it?"""
+        leaf = next((x for x in leaves if x.kind == "expired"), leaves[0])
+        where = final.cond
+        if leaf.kind == "expired":
+            vec = self.slots[index("nw_ttl")] if number == 0 else ttl(self.space, number)
+            if vec.known == 0:
+                if number == 0:
+                    old = transcript.expired or self.space.false
+                    transcript.expired = old | where
+                where = where & self.space.matches(vec, 0xFF, 0xFF)
+        if number == 0 and leaf.kind == "dropped" and self._never_in(final, leaf):
+            transcript.untouched.append((where, self.leaf_text(leaf), leaf))
+        if where.satisfiable():
+            transcript.findings.append(self._bad(claim, where, number, leaf))
+        return self.space.false
+
+    def _never_in(self, final: State, leaf: Leaf) -> bool:
+        """Whether the packet passed no switch, or only met the first switch's default drop."""
+        if not any(isinstance(event, Hop) for event in final.record):
+            return True
+        switch = self.network.element(leaf.bridge).kind == "switch"
+        hops = [event for event in final.record if isinstance(event, Hop)]
+        first = all(self.network.element(hop.bridge).kind != "switch" for hop in hops)
+        default = leaf.flow is None or (leaf.flow.priority == 0 and not leaf.flow.match.terms)
+        return switch and first and default and leaf.table == 0
+
+    def _judge_request(
+        self, transcript: Transcript, number: int, final: State, leaf: Leaf
+    ) -> Set:
+        space = self.space
+        cond = final.cond
+        memo = final.memo
+        got = _tuple(leaf.slots)
+        if isinstance(memo, Memo):
+            transcript.judged.add("one-connection")
+            same = cond
+            for a, b in zip(_parts(got), _parts(memo.delivered), strict=True):
+                same = space.equal_within(same, a, b)
+            other = cond & ~same
+            if other.satisfiable():
+                first = memo.delivered
+                self._add(
+                    transcript,
+                    "one-connection",
+                    other,
+                    number,
+                    lambda a: (
+                        f"request {number + 1} arrives as {self._ends(got, a)}, "
+                        f"the first came as {self._ends(first, a)}"
+                    ),
+                    final,
+                )
+            return same
+        parties = self._receivers[leaf.bridge]
+        prefixes = [prefix for party in parties for prefix in party.addresses]
+        right = cond & within_prefixes(space, leaf.slots[index("nw_dst")], prefixes)
+        if self.question.arrives is not None:
+            for slot, value, mask in checks_of(self.question.arrives):
+                right = right & space.matches(leaf.slots[slot], value, mask)
+        wrong = cond & ~right
+        if wrong.satisfiable():
+            self._add(
+                transcript,
+                "delivered",
+                wrong,
+                number,
+                lambda a: f"arrives as {self._ends(got, a)}, which is not what the case says",
+                final,
+            )
+        return right
+
+    def _judge_reply(self, transcript: Transcript, number: int, final: State, leaf: Leaf) -> Set:
+        got, wanted = _tuple(leaf.slots), self.sent.turned()
+        same = final.cond
+        for a, b in zip(_parts(got), _parts(wanted), strict=True):
+            same = self.space.equal_within(same, a, b)
+        other = final.cond & ~same
+        if other.satisfiable():
+            self._add(
+                transcript,
+                "answered",
+                other,
+                number,
+                lambda a: self._answer_differs(got, wanted, a),
+                final,
+            )
+        return same
+
+    def _answer_differs(self, got: Tuple4, wanted: Tuple4, a: Sequence[bool | None]) -> str:
+        source, right = self._end(got.src, got.sport, a), self._end(wanted.src, wanted.sport, a)
+        if source != right:
+            return f"the reply arrives from {source}, not from {right}"
+        return (
+            f"the reply arrives for {self._end(got.dst, got.dport, a)}, "
+            f"not for {self._end(wanted.dst, wanted.dport, a)}"
+        )
+
+    def _end(self, address: object, port: object, a: Sequence[bool | None]) -> str:
+        from ipaddress import IPv4Address
+
+        value = self.space.value_of
+        return f"{IPv4Address(value(address, a))}:{value(port, a)}"  # type: ignore[arg-type]
+
+    def _ends(self, tuple4: Tuple4, a: Sequence[bool | None]) -> str:
+        return (
+            f"{self._end(tuple4.src, tuple4.sport, a)} > {self._end(tuple4.dst, tuple4.dport, a)}"
+        )
+
+    def _judge_denied(self, transcript: Transcript, final: State) -> None:
+        transcript.judged.add("denied")
+        leaves = [event for event in final.record if isinstance(event, Leaf)]
+        if number_of_hops(final) == 0 and leaves and leaves[0].kind == "dropped":
+            transcript.untouched.append((final.cond, self.leaf_text(leaves[0]), leaves[0]))
+        for leaf in leaves:
+            if leaf.kind == "delivered" and leaf.bridge in self._receivers:
+                got = _tuple(leaf.slots)
+                self._add(
+                    transcript,
+                    "denied",
+                    final.cond,
+                    0,
+                    lambda a, got=got, leaf=leaf: (  # type: ignore[misc]
+                        f"arrives at {self.network.names[leaf.bridge]} as {self._ends(got, a)}"
+                    ),
+                    final,
+                )
+                return
+        for leaf in leaves:
+            if leaf.kind in ("unknown", "lost"):
+                transcript.findings.append(self._bad("denied", final.cond, 0, leaf, unknown=True))
+                return
+
+    # path and tracker
+
+    def _judge_path(
+        self, transcript: Transcript, turn: Turn, number: int, final: State, good: Set
+    ) -> None:
+        wanted = (self.question.paths or {}).get(turn.role)
+        if wanted is None:
+            return
+        transcript.judged.add("path")
+        names = self.path(final, turn.role)
+        if not matches_path(names, wanted):
+            shown, right = " > ".join(names), " > ".join(wanted)
+            self._add(
+                transcript, "path", good, number,
+                lambda _: f"the {turn.role} goes {shown}; the case says {right}", final,
+            )
+
+    def path(self, final: State, role: Role) -> tuple[str, ...]:
+        """Return the way of a packet: sender, switches, host interfaces in and out, receiver."""
+        sender = self.question.sender.name
+        names: list[str] = []
+        hops = [event for event in final.record if isinstance(event, Hop)]
+        for hop in hops:
+            element = self.network.element(hop.bridge)
+            if element.kind == "switch":
+                names.append(element.name)
+            elif element.kind == "host":
+                for port in (hop.in_port, hop.out_port):
+                    name = self.network.port_name(hop.bridge, port)
+                    if name != SOCKETS:
+                        names.append(f"{element.name}.{name}")
+        last = next((e for e in reversed(final.record) if isinstance(e, Leaf)), None)
+        end: list[str] = []
+        if last is not None and last.kind == "delivered":
+            end = [self._who(last.bridge, role)]
+        elif last is not None:
+            element = self.network.element(last.bridge)
+            if element.kind == "host":
+                visited = final.visits[-1]
+                assert isinstance(visited, tuple)
+                port = self.network.port_name(last.bridge, visited[1])
+                names.append(f"{element.name}.{port}")
+            elif element.kind == "switch":
+                names.append(element.name)
+        first = sender
+        if role == "reply":
+            memo = final.memo
+            first = self._who(memo.receiver, "request") if isinstance(memo, Memo) else "?"
+        return (first, *names, *end)
+
+    def _who(self, bridge: int, role: Role) -> str:
+        """Return the name that the case gives an end of the conversation."""
+        if role == "reply" and bridge == self._sender:
+            return self.question.sender.name
+        for party in self._receivers.get(bridge, []):
+            return party.name
+        return self.network.names[bridge]
+
+    def _note_path(self, transcript: Transcript, role: Role, final: State) -> None:
+        paths = transcript.paths.setdefault(role, [])
+        path = self.path(final, role)
+        if path not in paths:
+            paths.append(path)
+
+    def _judge_tracked(
+        self, transcript: Transcript, turn: Turn, number: int, final: State, good: Set
+    ) -> None:
+        """Each tracker that committed the request sees the reply, and the next request, as its."""
+        transcript.judged.add("tracked")
+        for problem in self._tracking_problems(turn, number, final):
+            self._add(transcript, "tracked", good, number, lambda _, p=problem: p, final)  # type: ignore[misc]
+            return
+
+    def _tracking_problems(self, turn: Turn, number: int, final: State) -> Iterator[str]:
+        demand = self.question.tracked
+        entries = [e for e in final.entries if e.packet == 0]
+        if demand is not None:
+            tracker = self.network.elements[demand.switch].tracker
+            entries = [e for e in entries if (e.tracker, e.zone) == (tracker, demand.zone)]
+            if not entries:
+                yield f"zone {demand.zone} of {demand.switch} holds no connection of the request"
+                return
+            yield from self._wrong_marks(entries)
+        if number == 0 or turn.again:
+            return
+        events = [event for event in final.record if isinstance(event, Tracked)]
+        for entry in entries:
+            seen = [e for e in events if (e.tracker, e.zone) == (entry.tracker, entry.zone)]
+            name = f"zone {entry.zone} of {entry.tracker}"
+            what = "reply" if turn.role == "reply" else "next request"
+            bad = next((e for e in seen if e.ct_state & (NEW | INV)), None)
+            mine = [e for e in seen if e.serial == entry.serial]
+            if bad is not None:
+                state = "+inv" if bad.ct_state & INV else "+new"
+                yield f"{name} committed the request and sees the {what} as {state}"
+            elif not mine:
+                yield f"{name} committed the request and does not see the {what}"
+            elif not all(
+                e.ct_state & EST and bool(e.ct_state & RPL) == (turn.role == "reply") for e in mine
+            ):
+                yield f"{name} sees the {what} in another state than that of its direction"
+
+    def _wrong_marks(self, entries: Sequence[Entry]) -> Iterator[str]:
+        demand = self.question.tracked
+        assert demand is not None
+        for entry in entries:
+            for what, wanted, vec in (
+                ("mark", demand.mark, entry.mark),
+                ("label", demand.label, entry.label),
+            ):
+                if wanted is not None and not (vec.constant and vec.value == wanted):
+                    yield (
+                        f"zone {demand.zone} of {demand.switch} has ct_{what} "
+                        f"{vec.value:#x}, not {wanted:#x}"
+                    )
+
+
+def number_of_hops(final: State) -> int:
+    """Return how many elements passed the packet on."""
+    return sum(isinstance(event, Hop) for event in final.record)
+
+
+def matches_path(names: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a way fits a pattern; `...` stands for any number of names.
+
+    Names fit when equal, or when the pattern's has no address where the way's has one.
+    """
+    if not wanted:
+        return not names
+    if wanted[0] == ANYTHING:
+        return any(matches_path(names[i:], wanted[1:]) for i in range(len(names) + 1))
+    if not names:
+        return False
+    first = names[0] == wanted[0] or names[0].split("@")[0] == wanted[0]
+    return first and matches_path(names[1:], wanted[1:])
+
+
+def _tuple(slots: Slots) -> Tuple4:
+    return Tuple4(
+        slots[index("nw_src")],
+        slots[index("nw_dst")],
+        slots[index("tp_src")],
+        slots[index("tp_dst")],
+    )
+
+
+def _parts(tuple4: Tuple4) -> tuple:  # type: ignore[type-arg]  # of Vec
+    return (tuple4.src, tuple4.dst, tuple4.sport, tuple4.dport)
+
+
+def _with(slots: Slots, values: Mapping[int, object]) -> Slots:
+    return tuple(values.get(i, vec) for i, vec in enumerate(slots))  # type: ignore[misc]
+
+
+def _merged(threads: list[State]) -> list[State]:
+    found: dict[tuple[object, ...], State] = {}
+    for thread in threads:
+        key = thread.key()
+        if key in found:
+            found[key].cond = found[key].cond | thread.cond
+        else:
+            found[key] = thread
+    return list(found.values())
+
+
+__all__ = [
+    "ONE_WAY",
+    "ORDINARY",
+    "RETRANSMITTED",
+    "UDP",
+    "Conversation",
+    "Finding",
+    "Memo",
+    "Transcript",
+    "Turn",
+]

@@ -1,0 +1,210 @@
+"""Headers of a conversation: open ones as variables, concrete ones as text."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
+
+from simverify.engine.choice import NAT_PORTS_BESIDE
+from simverify.engine.state import HEADERS, Slots, blank
+from simverify.engine.table import checks_of
+from simverify.packet.fields import SLOT, SLOTS, TCP_FLAG_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from ipaddress import IPv4Network
+
+    from simverify.openflow.flow import Match
+    from simverify.space import Set, Space, Vec
+
+IPV4 = 0x0800
+TCP, UDP = 6, 17
+SYN, ACK, RST, FIN = (TCP_FLAG_BITS[name] for name in ("syn", "ack", "rst", "fin"))
+TTL_COPIES = 24
+"""How often a packet's TTL can be decremented with its bits side by side in the order."""
+
+_OPEN = ("nw_src", "tp_src", "nw_dst", "tp_dst", "nw_tos", "nw_ttl")
+
+
+def index(name: str) -> int:
+    """Return a slot's place by its name."""
+    return SLOT[name].index
+
+
+def ttl(space: Space, packet: int) -> Vec:
+    """Return the open TTL of the conversation's packet, with room for its decrements."""
+    names = [f"ttl{packet}-{copy}" for copy in range(TTL_COPIES)]
+    return space.interleaved(names, 8)[0]
+
+
+def within_prefixes(space: Space, vec: Vec, prefixes: Iterable[IPv4Network]) -> Set:
+    """Return where an address is in one of the prefixes."""
+    found = space.false
+    for prefix in prefixes:
+        found = found | space.matches(vec, int(prefix.network_address), int(prefix.netmask))
+    return found
+
+
+def _common(prefixes: Sequence[IPv4Network]) -> tuple[int, int]:
+    """Return (value, mask) of the bits that all addresses of the prefixes share."""
+    first = int(prefixes[0].network_address)
+    mask = 0xFFFFFFFF
+    for prefix in prefixes:
+        mask &= int(prefix.netmask) & ~(first ^ int(prefix.network_address))
+    return first & mask, mask
+
+
+class ContradictionError(ValueError):
+    """Two things that were said of the request cannot both hold."""
+
+
+def opening(
+    space: Space,
+    packet: Match,
+    sources: Sequence[IPv4Network],
+    targets: Sequence[IPv4Network],
+) -> tuple[Slots, Set]:
+    """Return the first packet: its slots, and which values of its open bits it may have.
+
+    What `packet` does not say is open, within what a real sender uses: ports from 1, a TTL from
+    1 (those that do not suffice are set aside later), any TOS. Unless `packet` says otherwise,
+    the source is one of `sources` and the destination one of `targets`; a source that `packet`
+    names is spoofed if it is not the sender's.
+
+    Raises:
+        ContradictionError: `packet` contradicts itself.
+    """
+    fixed: dict[int, tuple[int, int]] = {}
+
+    def fix(slot: int, value: int, mask: int) -> None:
+        old_value, old_mask = fixed.get(slot, (0, 0))
+        if (old_value ^ value) & old_mask & mask:
+            raise ContradictionError(SLOTS[slot].name)
+        fixed[slot] = (old_value | value, old_mask | mask)
+
+    for slot, value, mask in checks_of(packet):
+        fix(slot, value, mask)
+    said = {slot for slot, (_, mask) in fixed.items() if mask}
+    if index("nw_src") not in said:
+        fix(index("nw_src"), *_common(sources))
+    if index("nw_dst") not in said:
+        fix(index("nw_dst"), *_common(targets))
+    slots = list(blank(space))
+    for name in _OPEN:
+        slot = SLOT[name]
+        if name == "nw_ttl":
+            block = ttl(space, 0)
+        elif name.startswith("tp_"):
+            names = [name, *(f"{name}~{i}" for i in range(1, NAT_PORTS_BESIDE + 1))]
+            block = space.interleaved(names, slot.width)[0]
+        else:
+            block = space.block(name, slot.width)
+        slots[slot.index] = block
+    for place, (value, mask) in fixed.items():
+        bits = list(slots[place].bits)
+        for bit in range(len(bits)):
+            if mask >> bit & 1:
+                bits[bit] = value >> bit & 1
+        slots[place] = space.vec(tuple(bits))
+    within = space.true
+    if index("nw_src") not in said:
+        within = within_prefixes(space, slots[index("nw_src")], sources)
+    if index("nw_dst") not in said:
+        within = within & within_prefixes(space, slots[index("nw_dst")], targets)
+    for name in ("tp_src", "tp_dst", "nw_ttl"):
+        if index(name) not in said:
+            within = within & space.at_least(slots[index(name)], 1)
+    return tuple(slots), within
+
+
+def open_bits(space: Space, slots: Slots) -> list[tuple[str, int, int]]:
+    """Return (slot name, lowest bit, width) of each run of open bits of a packet's headers."""
+    del space
+    runs = []
+    for slot in (SLOTS[i] for i in HEADERS):
+        vec = slots[slot.index]
+        start = None
+        for bit in range(slot.width + 1):
+            is_open = bit < slot.width and not vec.known >> bit & 1
+            if is_open and start is None:
+                start = bit
+            elif not is_open and start is not None:
+                runs.append((slot.name, start, bit - start))
+                start = None
+    return runs
+
+
+def mac_text(mac: int) -> str:
+    """Return a MAC as `xx:xx:xx:xx:xx:xx`."""
+    return ":".join(f"{mac >> shift & 0xFF:02x}" for shift in range(40, -1, -8))
+
+
+def values(space: Space, slots: Slots, assignment: Sequence[bool | None]) -> dict[str, int]:
+    """Return the header slots that are not 0 under an assignment, by name."""
+    found = {}
+    for slot in (SLOTS[i] for i in HEADERS):
+        value = space.value_of(slots[slot.index], assignment)
+        if value:
+            found[slot.name] = value
+    return found
+
+
+def flags_text(flags: int) -> str:
+    """Return TCP flags as tcpdump's readers say them: `SYN`, `SYN+ACK`."""
+    names = [name.upper() for name, bit in TCP_FLAG_BITS.items() if flags & bit]
+    names.sort(key=lambda name: ("SYN", "FIN", "RST", "PSH", "ACK").index(name)
+               if name in ("SYN", "FIN", "RST", "PSH", "ACK") else 9)
+    return "+".join(names) or "none"
+
+
+def packet_text(header: Mapping[str, int]) -> str:
+    """Return headers in OVS's flow syntax, with every field of their protocol."""
+    get = header.get
+    dl_type, proto = get("dl_type", 0), get("nw_proto", 0)
+    macs = [
+        f"dl_src={mac_text(get('dl_src', 0))}",
+        f"dl_dst={mac_text(get('dl_dst', 0))}",
+    ]
+    if get("dl_src", 0) == get("dl_dst", 0) == 0:
+        macs = []
+    vlan = [f"vlan_tci=0x{header['vlan_tci']:04x}"] if get("vlan_tci") else []
+    if dl_type == 0x0806:
+        return ",".join(
+            [
+                "arp",
+                *vlan,
+                *macs,
+                f"arp_spa={IPv4Address(get('arp_spa', 0))}",
+                f"arp_tpa={IPv4Address(get('arp_tpa', 0))}",
+                f"arp_op={get('arp_op', 0)}",
+                f"arp_sha={mac_text(get('arp_sha', 0))}",
+                f"arp_tha={mac_text(get('arp_tha', 0))}",
+            ]
+        )
+    if dl_type not in (IPV4, 0x86DD):
+        return ",".join([f"dl_type=0x{dl_type:04x}", *vlan, *macs])
+    name = {TCP: "tcp", UDP: "udp", 1: "icmp", 132: "sctp", 58: "icmp6"}.get(proto, "ip")
+    if dl_type == 0x86DD:
+        name = {"ip": "ipv6", "icmp6": "icmp6"}.get(name, name + "6")
+        addresses = [
+            f"ipv6_src={IPv6Address(get('ipv6_src', 0))}",
+            f"ipv6_dst={IPv6Address(get('ipv6_dst', 0))}",
+        ]
+    else:
+        addresses = [
+            f"nw_src={IPv4Address(get('nw_src', 0))}",
+            f"nw_dst={IPv4Address(get('nw_dst', 0))}",
+        ]
+    parts = [name, *vlan, *macs, *addresses]
+    if name in ("ip", "ipv6"):
+        parts.append(f"nw_proto={proto}")
+    parts += [f"nw_tos={get('nw_tos', 0) & 0xFC}", f"nw_ecn={get('nw_tos', 0) & 3}"]
+    parts.append(f"nw_ttl={get('nw_ttl', 0)}")
+    if proto in (TCP, UDP, 132):
+        parts += [f"tp_src={get('tp_src', 0)}", f"tp_dst={get('tp_dst', 0)}"]
+    elif proto in (1, 58):
+        parts += [f"icmp_type={get('icmp_type', 0)}", f"icmp_code={get('icmp_code', 0)}"]
+    if proto == TCP:
+        flags = "|".join(n for n, bit in TCP_FLAG_BITS.items() if get("tcp_flags", 0) & bit)
+        parts.append(f"tcp_flags={flags}" if flags else "tcp_flags=0")
+    return ",".join(parts)

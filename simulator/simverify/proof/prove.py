@@ -1,0 +1,368 @@
+"""From a question to a verdict."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from simverify.engine.executor import BudgetError, Watch
+from simverify.engine.table import checks_of
+from simverify.proof.conversation import ONE_WAY, ORDINARY, RETRANSMITTED, Conversation, Finding
+from simverify.proof.explain import cost_of, explain, flow_ref
+from simverify.proof.headers import index, open_bits
+from simverify.proof.question import CLAIMS, PREMISES
+from simverify.proof.verdict import (
+    BucketChoice,
+    ClaimResult,
+    Judgement,
+    OrderChoice,
+    Packets,
+    PortChoice,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from simverify.engine.choice import Choice
+    from simverify.engine.state import State
+    from simverify.network import Invariant, Machine
+    from simverify.proof.conversation import Transcript, Turn
+    from simverify.proof.question import Claim, Question, Verdict
+    from simverify.proof.verdict import ChoiceResult, Exchange, FlowRef
+    from simverify.space import Set
+
+_CONNECTION: tuple[Claim, ...] = ("delivered", "answered", "one-connection")
+
+
+def prove(
+    machine: Machine,
+    question: Question,
+    invariants: Sequence[Invariant] = (),
+    *,
+    deadline: Callable[[], None] | None = None,
+) -> Judgement:
+    """Prove a case, or refute it with a counterexample conversation.
+
+    Args:
+        machine: the network, compiled.
+        question: the case.
+        invariants: what the network states of its ports (the claim `hygiene`).
+        deadline: raises `BudgetError` when the time is used up: the verdict is then `unknown`.
+    """
+    began = time.perf_counter()
+    try:
+        return _Proof(machine, question, invariants, deadline, began).judgement()
+    except (BudgetError, MemoryError) as error:
+        reason = str(error) or "out of memory for sets"
+        return _unjudged("unknown", reason, began)
+
+
+def _unjudged(verdict: Verdict, because: str, began: float) -> Judgement:
+    return Judgement(
+        verdict,
+        because,
+        (),
+        PREMISES,
+        (),
+        {},
+        (),
+        None,
+        Packets(0, ()),
+        time.perf_counter() - began,
+    )
+
+
+class _Proof:
+    def __init__(
+        self,
+        machine: Machine,
+        question: Question,
+        invariants: Sequence[Invariant],
+        deadline: Callable[[], None] | None,
+        began: float,
+    ) -> None:
+        self._machine = machine
+        self._space = machine.space
+        self._question = question
+        self._invariants = invariants
+        self._deadline = deadline
+        self._began = began
+        self._choices = machine.choices()
+        self._conversation = Conversation(machine, question, self._choices)
+
+    def judgement(self) -> Judgement:
+        question, space = self._question, self._space
+        if question.unsupported is not None:
+            return _unjudged("unknown", question.unsupported, self._began)
+        if space.is_empty(self._conversation.start):
+            reason = "no packet fits the case: what it says of the packet cannot be met"
+            return _unjudged("vacuous", reason, self._began)
+        denied = question.must == "denied"
+        script: Sequence[Turn] = ONE_WAY if denied else ORDINARY
+        watches = [self._watch(invariant) for invariant in self._invariants]
+        transcript = self._run(script, watches)
+        again = None if denied else self._run(RETRANSMITTED, ())
+        results, shown = self._claims(transcript, again, watches)
+        verdict, because = self._verdict(transcript, results)
+        exchanges, choices = self._conversation_of(shown, transcript, script)
+        first = transcript.start
+        if transcript.expired is not None:
+            first = first & ~transcript.expired
+        return Judgement(
+            verdict,
+            because,
+            results,
+            PREMISES,
+            choices,
+            {role: tuple(paths) for role, paths in transcript.paths.items()},
+            exchanges,
+            cost_of(self._machine.network, exchanges) if exchanges else None,
+            self._packets(first),
+            time.perf_counter() - self._began,
+        )
+
+    def _run(self, script: Sequence[Turn], watches: Sequence[Watch]) -> Transcript:
+        executor = self._machine.executor(
+            self._choices, watches=watches, deadline=self._deadline
+        )
+        return self._conversation.run(script, executor)
+
+    def _watch(self, invariant: Invariant) -> Watch:
+        network, space = self._machine.network, self._space
+        checks = checks_of(invariant.match)
+
+        def holds(state: State) -> Set:
+            where = space.true
+            for slot, value, mask in checks:
+                where = where & space.matches(state.slots[slot], value, mask)
+            return ~where if invariant.forbidden else where
+
+        element = network.elements[invariant.element]
+        return Watch(
+            network.index[invariant.element],
+            element.ports[invariant.port],
+            invariant.outgoing,
+            holds,
+        )
+
+    # claims
+
+    def _claims(
+        self, transcript: Transcript, again: Transcript | None, watches: Sequence[Watch]
+    ) -> tuple[tuple[ClaimResult, ...], dict[Claim, Finding]]:
+        findings: dict[Claim, list[Finding]] = {}
+        for finding in transcript.findings:
+            findings.setdefault(finding.claim, []).append(finding)
+        judged = set(transcript.judged)
+        if self._invariants and self._question.must == "delivered":
+            judged.add("hygiene")
+            findings["hygiene"] = self._unclean(watches)
+        if again is not None and judged & set(_CONNECTION):
+            judged.add("retransmitted")
+            findings["retransmitted"] = [f for f in again.findings if f.claim in _CONNECTION]
+        results = []
+        shown: dict[Claim, Finding] = {}
+        anything_unknown = any(
+            f.unknown and self._live(f) for claim in findings for f in findings[claim]
+        )
+        for claim in CLAIMS:
+            if claim not in judged and claim not in findings:
+                continue
+            live = [f for f in findings.get(claim, []) if self._live(f)]
+            live.sort(key=lambda f: f.turn)
+            refuting = [f for f in live if not f.unknown]
+            if refuting:
+                finding = shown[claim] = refuting[0]
+                results.append(self._result(claim, "refuted", finding))
+            elif live:
+                finding = shown[claim] = live[0]
+                results.append(self._result(claim, "unknown", finding))
+            elif anything_unknown:
+                results.append(ClaimResult(claim, "unknown", "some packets could not be followed"))
+            else:
+                results.append(ClaimResult(claim, "proved"))
+        return tuple(results), shown
+
+    def _live(self, finding: Finding) -> bool:
+        return not self._space.is_empty(finding.where & self._choices.orderly)
+
+    def _unclean(self, watches: Sequence[Watch]) -> list[Finding]:
+        found = []
+        for invariant, watch in zip(self._invariants, watches, strict=True):
+            at = f"{invariant.element}.{invariant.port}"
+            why = f" ({invariant.why})" if invariant.why else ""
+            text = f"{invariant.name}: broken at {at}{why}"
+            found.extend(
+                Finding("hygiene", where, state.packet, lambda _, t=text: t)  # type: ignore[misc]
+                for where, state in watch.violated
+            )
+        return found
+
+    def _result(self, claim: Claim, verdict: Verdict, finding: Finding) -> ClaimResult:
+        assignment = self._nice_witness(finding)
+        flow = None
+        if finding.bridge is not None:
+            flow = flow_ref(
+                self._machine.network, finding.bridge, finding.table, finding.flow
+            )
+        return ClaimResult(claim, verdict, finding.because(assignment), flow)
+
+    def _verdict(
+        self, transcript: Transcript, results: Sequence[ClaimResult]
+    ) -> tuple[Verdict, str]:
+        denied = self._question.must == "denied"
+        promises: Sequence[Claim] = ("denied",) if denied else self._question.promises
+        space = self._space
+        untouched = space.false
+        for where, _, _ in transcript.untouched:
+            untouched = untouched | where
+        if transcript.untouched and not denied:
+            rest = transcript.start & ~self._headers_only(untouched)
+            if transcript.expired is not None:
+                rest = rest & ~transcript.expired
+            if space.is_empty(rest):
+                return "vacuous", f"no packet gets in: {transcript.untouched[0][1]}"
+        by_claim = {result.claim: result for result in results}
+        for verdict in ("refuted", "unknown"):
+            for claim in promises:
+                result = by_claim.get(claim)
+                if result is not None and result.verdict == verdict:
+                    return result.verdict, f"{claim}: {result.because}"
+        missing = [claim for claim in promises if claim not in by_claim]
+        if missing:
+            return "unknown", f"{missing[0]} could not be judged"
+        return "proved", ""
+
+    def _headers_only(self, a: Set) -> Set:
+        """Return the packets (whatever the choices) that are in the set for every choice."""
+        names = {v for vec in self._conversation.slots for v in vec.variables()}
+        missing = self._space.project(self._conversation.start & ~a, names)
+        return self._conversation.start & ~missing
+
+    # witnesses
+
+    def _packets(self, first: Set) -> Packets:
+        slots = self._conversation.slots
+        variables = [v for vec in slots for v in vec.variables()]
+        shown = []
+        for name, start, width in open_bits(self._space, slots):
+            whole = slots[index(name)].width == width
+            shown.append(name if whole else f"{name}[{start}..{start + width - 1}]")
+        return Packets(self._space.count(first, variables), tuple(shown))
+
+    def _nice_witness(self, finding: Finding) -> Sequence[bool | None]:
+        """Return one packet and its choices, with everyday values where they will do."""
+        space = self._space
+        where = self._nicer(finding.where & self._choices.orderly)
+        assignment = space.witness(where)
+        assert assignment is not None
+        return assignment
+
+    def _nicer(self, where: Set) -> Set:
+        space = self._space
+        slots = self._conversation.slots
+        wishes = [
+            (slots[index("nw_ttl")], 64),
+            (slots[index("nw_tos")], 0),
+            (slots[index("tp_src")], 40000),
+        ]
+        for number in range(1, len(RETRANSMITTED)):
+            for name, width, value in ((f"ttl{number}-0", 8, 64), (f"tos{number}", 8, 0)):
+                if space.has_block(name):
+                    wishes.append((space.block(name, width), value))
+        for vec, value in wishes:
+            smaller = where & space.matches(vec, value, (1 << vec.width) - 1)
+            if smaller.satisfiable():
+                where = smaller
+        return where
+
+    def _conversation_of(
+        self, shown: dict[Claim, Finding], transcript: Transcript, script: Sequence[Turn]
+    ) -> tuple[tuple[Exchange, ...], tuple[ChoiceResult, ...]]:
+        """Return the conversation to show: of the first promise that fails, else of one that works."""
+        order = [*self._promised(), *CLAIMS]
+        finding = next((shown[claim] for claim in order if claim in shown), None)
+        refuted = finding is not None and finding.claim in self._promised()
+        if finding is not None and refuted:
+            length = finding.turn + 1
+            where = finding.where
+            in_ordinary = finding in transcript.findings
+            full = script if in_ordinary else RETRANSMITTED
+        else:
+            if not transcript.good:
+                finals = [f for finals in transcript.finals[:1] for f in finals]
+                if not finals:
+                    return (), ()
+                where, length, full = finals[0].cond, 1, script
+            else:
+                where, length, full = transcript.good[0].cond, len(script), script
+        which, assignment = self._pinned(where)
+        choices = self._needed(where, assignment) if refuted else ()
+        return explain(self._conversation, full[:length], which), choices
+
+    def _promised(self) -> Sequence[Claim]:
+        return ("denied",) if self._question.must == "denied" else self._question.promises
+
+    def _pinned(self, where: Set) -> tuple[Set, Sequence[bool | None]]:
+        """Return the set of one packet (all open bits of the conversation) and its choices."""
+        space = self._space
+        nicer = self._nicer(where & self._choices.orderly)
+        assignment = space.witness(nicer)
+        assert assignment is not None
+        keep = self._header_variables() | {v for c in self._choices for v in c.vec.variables()}
+        pinned = [
+            bool(value) if number in keep else None for number, value in enumerate(assignment)
+        ]
+        return space.assigned(pinned), assignment
+
+    def _header_variables(self) -> set[int]:
+        space = self._space
+        keep = {v for vec in self._conversation.slots for v in vec.variables()}
+        for number in range(1, len(RETRANSMITTED)):
+            for name in (f"ttl{number}-0", f"tos{number}"):
+                if space.has_block(name):
+                    keep.update(space.block(name, 8).variables())
+        return keep
+
+    def _needed(
+        self, where: Set, assignment: Sequence[bool | None]
+    ) -> tuple[ChoiceResult, ...]:
+        """Return the choices without which this packet would not fail."""
+        space = self._space
+        headers = self._header_variables()
+        cube = space.assigned(
+            [bool(v) if n in headers else None for n, v in enumerate(assignment)]
+        )
+        variables = {v for c in self._choices for v in c.vec.variables()}
+        fails = space.project(where & cube & self._choices.orderly, variables)
+        needed: list[Choice] = list(self._choices)
+        for choice in list(needed):
+            others = [c for c in needed if c is not choice]
+            held = self._values(others, assignment) & self._choices.orderly
+            if space.is_empty(held & ~fails):
+                needed = others
+        return tuple(self._choice_result(choice, assignment) for choice in needed)
+
+    def _values(self, choices: Sequence[Choice], assignment: Sequence[bool | None]) -> Set:
+        space = self._space
+        held = space.true
+        for choice in choices:
+            value = space.value_of(choice.vec, assignment)
+            held = held & space.matches(choice.vec, value, (1 << choice.vec.width) - 1)
+        return held
+
+    def _choice_result(self, choice: Choice, assignment: Sequence[bool | None]) -> ChoiceResult:
+        network = self._machine.network
+        name = network.names[choice.bridge]
+        value = self._space.value_of(choice.vec, assignment)
+        if choice.kind == "bucket":
+            option = choice.options[min(value, len(choice.options) - 1)]
+            return BucketChoice(name, choice.where, option)
+        if choice.kind == "nat-port":
+            return PortChoice(name, choice.where, value)
+        flows = choice.flows if value else (choice.flows[1], choice.flows[0])
+        first, then = (self._ref(choice.bridge, flow) for flow in flows)
+        return OrderChoice(name, choice.where, first, then)
+
+    def _ref(self, bridge: int, flow: object) -> FlowRef:
+        return flow_ref(self._machine.network, bridge, None, flow)  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""A case with its names looked up: who talks to whom, about what, and what must hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simverify.network import Party
+    from simverify.openflow.flow import Match
+
+Claim = Literal[
+    "delivered",
+    "answered",
+    "one-connection",
+    "tracked",
+    "path",
+    "hygiene",
+    "retransmitted",
+    "denied",
+]
+CLAIMS: tuple[Claim, ...] = (
+    "denied",
+    "delivered",
+    "answered",
+    "one-connection",
+    "tracked",
+    "path",
+    "hygiene",
+    "retransmitted",
+)
+Verdict = Literal["proved", "refuted", "vacuous", "unknown"]
+
+PREMISES = ("isolated", "unmetered", "in-window", "resolved")
+"""What every verdict supposes: no earlier connections, no meter drops, good TCP sequence numbers
+and checksums, known neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedDemand:
+    """The connection that a switch's zone must hold after the request."""
+
+    switch: str
+    zone: int
+    mark: int | None = None
+    label: int | None = None
+
+
+ANYTHING = "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a case asks of a network.
+
+    Attributes:
+        packet: what is said of the request's headers; the rest is open.
+        arrives: what a delivered request must look like besides.
+        paths: `request` and `reply` -> names of what is passed, `...` for anything.
+        unsupported: why the case cannot be judged, if the case asks for what the engine lacks.
+    """
+
+    name: str
+    title: str
+    sender: Party
+    receivers: tuple[Party, ...]
+    packet: Match
+    must: Literal["delivered", "denied"] = "delivered"
+    promises: tuple[Claim, ...] = ("delivered", "answered", "one-connection")
+    arrives: Match | None = None
+    paths: Mapping[str, tuple[str, ...]] | None = None
+    tracked: TrackedDemand | None = None
+    unsupported: str | None = None

@@ -1,0 +1,154 @@
+"""What a case came to: values for reports, with everything looked up and nothing symbolic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simverify.proof.question import Claim, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRef:
+    """A flow of a switch or of a compiled element: where it stands and its text.
+
+    `text` is empty at a table miss; `file` and `line` say where the flow was written, if known.
+    """
+
+    switch: str
+    table: int | None
+    text: str
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """The verdict on one claim; `because` is empty where it is proved."""
+
+    claim: Claim
+    verdict: Verdict
+    because: str = ""
+    flow: FlowRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChoice:
+    """Of two overlapping flows of equal priority, `first` stands before `then`."""
+
+    switch: str
+    table: int
+    first: FlowRef
+    then: FlowRef
+
+
+@dataclass(frozen=True, slots=True)
+class BucketChoice:
+    """A select group takes this bucket (numbered from 0)."""
+
+    switch: str
+    group: int
+    bucket: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortChoice:
+    """NAT in a zone picks this source port, since the old one is taken."""
+
+    switch: str
+    zone: int
+    port: int
+
+
+ChoiceResult = OrderChoice | BucketChoice | PortChoice
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEvent:
+    """What one ct() of a hop did: hit an entry, found none, or was invalid."""
+
+    zone: int
+    event: Literal["hit", "new", "invalid", "commit"]
+    ct_state: str
+    entry: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableStep:
+    """One look-up of a hop."""
+
+    table: int
+    flow: FlowRef
+    priority: int | None
+    cookie: int | None
+    packet: str
+
+
+@dataclass(frozen=True, slots=True)
+class HopResult:
+    """One passage of an element; `out` is empty where the packet ended."""
+
+    at: str
+    in_port: str
+    out_port: str
+    tables: tuple[int, ...]
+    decided_by: FlowRef | None
+    conntrack: tuple[TrackEvent, ...]
+    packet: str
+    reason: str
+    steps: tuple[TableStep, ...] = ()
+    header: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One packet of a conversation: as its sender's programs send it, and its hops."""
+
+    role: Literal["request", "reply"]
+    packet: str
+    flags: str
+    sender: str
+    receiver: str
+    hops: tuple[HopResult, ...]
+    header: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """How many packets a verdict speaks of (exactly), and which of their bits are open."""
+
+    count: int
+    open: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a conversation's witness costs the switches."""
+
+    datapath_passes: int
+    recirculations: int
+    tables: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on one question.
+
+    Attributes:
+        because: why, in one line; empty where it is proved.
+        conversation: of the counterexample, or of one packet that works.
+    """
+
+    verdict: Verdict
+    because: str
+    claims: tuple[ClaimResult, ...]
+    premises: tuple[str, ...]
+    choices: tuple[ChoiceResult, ...]
+    paths: Mapping[str, tuple[tuple[str, ...], ...]]
+    conversation: tuple[Exchange, ...]
+    cost: Cost | None
+    packets: Packets
+    seconds: float
