@@ -1,1 +1,44 @@
-"""Open vSwitch's language: matches, actions, flows, groups, meters, and scripts that change them."""
+"""Open vSwitch's language: matches, actions, flows, groups, meters, change scripts."""
+
+from simverify.openflow.flow import (
+    Bucket,
+    Flow,
+    FlowStats,
+    GroupEntry,
+    Match,
+    MeterBand,
+    MeterEntry,
+    Term,
+)
+from simverify.openflow.parse import (
+    Parsed,
+    parse_actions,
+    parse_flow,
+    parse_flows,
+    parse_group,
+    parse_groups,
+    parse_match,
+    parse_meters,
+)
+from simverify.openflow.protocol import PROTOCOLS, Protocol
+
+__all__ = [
+    "PROTOCOLS",
+    "Bucket",
+    "Flow",
+    "FlowStats",
+    "GroupEntry",
+    "Match",
+    "MeterBand",
+    "MeterEntry",
+    "Parsed",
+    "Protocol",
+    "Term",
+    "parse_actions",
+    "parse_flow",
+    "parse_flows",
+    "parse_group",
+    "parse_groups",
+    "parse_match",
+    "parse_meters",
+]

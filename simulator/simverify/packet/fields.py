@@ -230,7 +230,7 @@ _ROWS: tuple[_Row, ...] = (
     _R("in_port_oxm", 4, "port32", maskable=False, of11="exact", oxm="OXM_OF_IN_PORT",
        printed="in_port", parts=_IN_PORT_OXM),
     _R("actset_output", 4, "port32", maskable=False, access="ro", oxm="OXM_OF_ACTSET_OUTPUT",
-       oxm_since=3, aka=()),
+       oxm_since=3, parts=_whole("actset_output", 32)),
     _R("skb_priority", 4, "hexadecimal", maskable=False, access="ro"),
     _R("pkt_mark", 4, "hexadecimal", nxm="NXM_NX_PKT_MARK"),
     # conntrack

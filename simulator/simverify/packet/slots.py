@@ -76,7 +76,7 @@ _SLOT_ROWS: tuple[tuple[str, int], ...] = (
     ("dp_hash", 32),
     ("conj_id", 32),
     ("skb_priority", 32),
-    ("actset_output", 32),
+    ("actset_output", 16),
     # conntrack
     ("ct_state", 8),
     ("ct_zone", 16),
@@ -111,6 +111,8 @@ _SLOT_ROWS: tuple[tuple[str, int], ...] = (
     ("tun_gtpu_flags", 8),
     ("tun_gtpu_msgtype", 8),
     ("tun_flags", 1),
+    # bit i: option i is there at all, which can be asked without asking for its value
+    ("tun_metadata_present", 64),
     *((f"tun_metadata{i}", 992) for i in range(64)),
     ("metadata", 64),
     ("in_port", 16),

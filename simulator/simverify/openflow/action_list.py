@@ -1,0 +1,80 @@
+"""Lists of actions: from text to values.
+
+Source: ovs-actions(7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simverify.openflow.action_table import ACTION
+from simverify.openflow.actions import Drop
+from simverify.openflow.piece import Item, Piece, split
+from simverify.openflow.read_output import output_to
+from simverify.openflow.reading import Placed, Reading
+from simverify.openflow.values import RESERVED_PORTS, read_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simverify.openflow.actions import Action, Actions
+
+
+@dataclass(frozen=True, slots=True)
+class ActionList:
+    """What was read: actions without a lone `drop`, where each stands, and who can carry them."""
+
+    actions: Actions
+    placed: tuple[Placed, ...]
+    usable: int
+
+
+def read_actions(piece: Piece, ports: Mapping[str, int], tables: Mapping[str, int]) -> ActionList:
+    """Return the actions of a text.
+
+    Raises:
+        Fault: at the first thing that is no action.
+    """
+    reading = Reading(ports, tables, _read_list)
+    placed = _read_list(piece, reading)
+    actions = tuple(p.action for p in placed)
+    return ActionList(actions, placed, reading.usable)
+
+
+def _read_list(piece: Piece, reading: Reading) -> tuple[Placed, ...]:
+    placed: list[Placed] = []
+    drop: Item | None = None
+    for item in split(piece):
+        if item.key.text == "drop" and not item.value:
+            drop = item
+            continue
+        reading.inner = ()
+        action = _read_action(item, reading)
+        end = item.value.end + (item.opened == "(" and "->" not in item.value.text)
+        placed.append(Placed(action, item.key.at, end, reading.inner))
+        reading.inner = ()
+    if drop is not None and placed:
+        raise drop.fault("drop-not-alone", "drop stands alone", "leave it out")
+    return tuple(placed)
+
+
+def _read_action(item: Item, reading: Reading) -> Action:
+    name = item.key.text
+    row = ACTION.get(name)
+    if row is not None and not (row.bare and item.opened and name.upper() in RESERVED_PORTS):
+        argument = item.value
+        if not argument and not item.opened:
+            argument = item.key.cut(len(name))
+        return row.read(argument, reading)
+    port = item.key
+    quoted = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+    if not item.opened and (
+        quoted in reading.ports or name[:1].isdigit() or name.upper() in RESERVED_PORTS
+    ):
+        return output_to(port, read_port(port, reading.ports))
+    known = [*ACTION, *reading.ports]
+    raise item.key.unknown("unknown-action", "action", known, "ovs-actions(7)")
+
+
+__all__ = ["ActionList", "Drop", "read_actions"]

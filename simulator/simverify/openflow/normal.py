@@ -1,0 +1,198 @@
+"""The one form of a match in which equal matches are equal values.
+
+What OVS stores in one place is one term here, and a field that cannot be there, since what it
+needs is not matched, is left out, as ovs-ofctl leaves it out (with a note; some it refuses).
+Observed on ovs-ofctl 3.1; prerequisites from ovs-fields(7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simverify.openflow.flow import Match, Term
+from simverify.packet.fields import FIELDS, PREREQUISITES, SLOT, SLOTS, STORAGE, Prerequisite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Found = dict[int, tuple[int, int]]
+"""Slot index -> value and mask."""
+
+
+def _alternatives() -> dict[str, tuple[Prerequisite, ...]]:
+    """Return, by slot, the prerequisites of the fields that live there (any one suffices)."""
+    rows: dict[str, dict[str, Prerequisite]] = {}
+    for field in FIELDS:
+        for part in field.parts:
+            if part.slot is not None:
+                row = field.prerequisite
+                rows.setdefault(part.slot.name, {})[row.name] = row
+    free = {"none", "Ethernet"}
+    return {
+        slot: () if free & set(found) else tuple(found.values()) for slot, found in rows.items()
+    }
+
+
+ALTERNATIVES = _alternatives()
+_SETS = sorted({tuple(row.name for row in rows) for rows in ALTERNATIVES.values() if rows})
+_BIT = {names: 1 << i for i, names in enumerate(_SETS)}
+NEED: tuple[int, ...] = tuple(
+    _BIT.get(tuple(row.name for row in ALTERNATIVES.get(slot.name, ())), 0) for slot in SLOTS
+)
+"""By slot index: a bit for what the slot needs; slots that need the same share it."""
+
+_DECIDING = tuple(
+    SLOT[name].index
+    for name in (
+        "dl_type",
+        "nw_proto",
+        "icmp_type",
+        "icmp_code",
+        "vlan_tci",
+        "ct_state",
+        "ct_nw_proto",
+        "packet_type",
+        "nw_frag",
+    )
+)
+_DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN, _CT_STATE, _CT_PROTO, _PACKET, _FRAG = _DECIDING
+Kind = tuple[tuple[int, int] | None, ...]
+"""What a match says of the slots that decide what else a packet has, in `_DECIDING`'s order."""
+
+
+def kind_of(found: Mapping[int, tuple[int, int]]) -> Kind:
+    """Return what decides which fields a packet of this match has."""
+    return tuple(map(found.get, _DECIDING))
+
+
+def holds(row: Prerequisite, kind: Kind) -> bool:
+    """Whether packets of this kind have what `row` asks for."""
+    if row.name == "CT":
+        return _ct_valid(kind[5])
+    by_slot = dict(zip(_DECIDING, kind, strict=True))
+    if row.needs and by_slot[_PACKET] is not None:
+        by_slot = _with_packet_type(by_slot)
+    return all(
+        (by_slot.get(SLOT[name].index) or (0, 0))[0] & mask in values
+        for name, mask, values in row.needs
+    )
+
+
+def _with_packet_type(
+    by_slot: dict[int, tuple[int, int] | None],
+) -> dict[int, tuple[int, int] | None]:
+    value, _ = by_slot[_PACKET] or (0, 0)
+    if value >> 16 == 1:
+        return by_slot | {_DL_TYPE: (value & 0xFFFF, 0xFFFF)}
+    return by_slot
+
+
+def _ct_valid(state: tuple[int, int] | None) -> bool:
+    """Whether the connection's tuple is known: +new, +est, +rel, +rpl, or +trk-inv."""
+    value, mask = state or (0, 0)
+    return bool(value & 0x0F) or (bool(value & 0x20) and bool(mask & 0x10) and not value & 0x10)
+
+
+_allowed: dict[Kind, int] = {}
+
+
+def _allowed_bits(kind: Kind) -> int:
+    bits = _allowed.get(kind)
+    if bits is None:
+        bits = sum(
+            bit
+            for names, bit in _BIT.items()
+            if any(holds(PREREQUISITES[name], kind) for name in names)
+        )
+        if len(_allowed) < 10_000:
+            _allowed[kind] = bits
+    return bits
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A match, the slots that were left out of it, and those for which OVS refuses it."""
+
+    match: Match
+    dropped: tuple[int, ...] = ()
+    refused: tuple[int, ...] = ()
+
+
+class Settler:
+    """Makes matches of what words say; equal terms are one object."""
+
+    def __init__(self) -> None:
+        self._terms: dict[tuple[int, int, int], Term] = {}
+
+    def settle(self, found: Found) -> Settled:
+        """Return the normal form of what was found."""
+        need = 0
+        for slot in found:
+            need |= NEED[slot]
+        if need and need & ~_allowed_bits(kind_of(found)):
+            found, dropped, refused = _repair(found)
+            return Settled(self._match(found), dropped, refused)
+        return Settled(self._match(found))
+
+    def _match(self, found: Found) -> Match:
+        terms = self._terms
+        row = []
+        for slot in sorted(found):
+            value, mask = found[slot]
+            key = (slot, value, mask)
+            term = terms.get(key)
+            if term is None:
+                term = terms[key] = Term(STORAGE[slot], value, mask)
+            row.append(term)
+        return Match(tuple(row))
+
+
+_ARP = {
+    SLOT["nw_src"].index: SLOT["arp_spa"].index,
+    SLOT["nw_dst"].index: SLOT["arp_tpa"].index,
+    SLOT["nw_proto"].index: SLOT["arp_op"].index,
+}
+_ICMP = {
+    SLOT["tp_src"].index: SLOT["icmp_type"].index,
+    SLOT["tp_dst"].index: SLOT["icmp_code"].index,
+}
+_REFUSED = {slot.index for slot in SLOTS if slot.name.startswith(("nsh_", "ct_nw", "ct_ipv6"))}
+
+
+def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
+    """Rename what OVS stores in one place, then leave out what cannot be there."""
+    found = dict(found)
+    dl_type = (found.get(_DL_TYPE) or (0, 0))[0]
+    arp = dl_type in (0x0806, 0x8035)
+    _rename(found, _ARP if arp else _turned(_ARP))
+    proto = (found.get(_NW_PROTO) or (0, 0))[0]
+    icmp = (dl_type, proto) in ((0x0800, 1), (0x86DD, 58))
+    _rename(found, _ICMP if icmp else _turned(_ICMP))
+    dropped: list[int] = []
+    refused: list[int] = []
+    while True:
+        allowed = _allowed_bits(kind_of(found))
+        bad = [slot for slot in found if NEED[slot] & ~allowed]
+        if not bad:
+            return found, tuple(dropped), tuple(refused)
+        for slot in bad:
+            del found[slot]
+            (refused if slot in _REFUSED else dropped).append(slot)
+
+
+def _turned(names: dict[int, int]) -> dict[int, int]:
+    return {new: old for old, new in names.items()}
+
+
+def _rename(found: Found, names: dict[int, int]) -> None:
+    for old, new in names.items():
+        if old in found:
+            value, mask = found.pop(old)
+            ones = (1 << SLOTS[new].width) - 1
+            if SLOTS[new].width > SLOTS[old].width and mask == (1 << SLOTS[old].width) - 1:
+                mask = ones
+            value, mask = value & ones, mask & ones
+            kept = found.get(new, (0, 0))
+            if mask:
+                found[new] = (kept[0] & ~mask | value & mask, kept[1] | mask)

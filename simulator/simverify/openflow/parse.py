@@ -1,0 +1,315 @@
+"""From text to flows, matches and action lists: what other rooms call.
+
+Every error of a text is found, one line after another; a line with an error gives no flow.
+
+Source: ovs-ofctl(8), ovs-fields(7), ovs-actions(7).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from simverify.openflow.action_list import read_actions
+from simverify.openflow.flow_line import FlowReader
+from simverify.openflow.group_line import read_group
+from simverify.openflow.meter_line import read_meter
+from simverify.openflow.piece import Fault, Piece
+from simverify.text import Diagnostic, InputError, Origin, Source, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from simverify.openflow.actions import Actions
+    from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry
+    from simverify.text import Severity
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[T]):
+    """What was read, and what there is to say about it."""
+
+    entries: tuple[T, ...]
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that are errors."""
+        return tuple(d for d in self.diagnostics if d.severity == "error")
+
+    def checked(self) -> tuple[T, ...]:
+        """Return the entries.
+
+        Raises:
+            InputError: there was an error.
+        """
+        if self.errors:
+            raise InputError(self.diagnostics)
+        return self.entries
+
+    @property
+    def flows(self) -> tuple[T, ...]:
+        """The entries, where they are flows."""
+        return self.entries
+
+    @property
+    def groups(self) -> tuple[T, ...]:
+        """The entries, where they are groups."""
+        return self.entries
+
+    @property
+    def meters(self) -> tuple[T, ...]:
+        """The entries, where they are meters."""
+        return self.entries
+
+
+_REPLY = re.compile(r"(?:NXST|OFPST|NXT|OFPT)_\w+ (?:reply|request)\b.*:\s*")
+_BAD = re.compile(r"[^\t\r\n -~]")
+_COMMENT = re.compile(r"#.*")
+
+
+def as_source(text: Source | str, name: str = "flow") -> Source:
+    """Return a source for a text that has none."""
+    return text if isinstance(text, Source) else Source(name, text)
+
+
+def diagnose(source: Source, fault: Fault, at: int, severity: Severity = "error") -> Diagnostic:
+    """Return the diagnostic of a fault in the part of `source` that starts at `at`."""
+    start = min(at + fault.start, len(source.text))
+    end = max(start, min(at + fault.end, len(source.text)))
+    return Diagnostic(severity, fault.code, fault.message, Span(source, start, end), fault.advice)
+
+
+def lines(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that hold something, without comments.
+
+    A comment goes from `#` to the end of the line. Source: ovs-ofctl(8), `add-flows`.
+    """
+    for number, line in enumerate(source.text.split("\n"), 1):
+        if "#" in line:
+            line = _COMMENT.sub("", line)
+        if line and not line.isspace():
+            yield number, line
+
+
+def bad_characters(source: Source) -> list[Diagnostic]:
+    """Return an error for the first character of each line that no such text can have."""
+    found = []
+    last = 0
+    for match in _BAD.finditer(source.text):
+        at = match.start()
+        if at == 0 and match.group() == "\ufeff":
+            found.append(
+                Diagnostic(
+                    "warning",
+                    "byte-order-mark",
+                    "the text starts with a byte order mark",
+                    Span(source, 0, 1),
+                    "save it without",
+                )
+            )
+            continue
+        number, column = source.position(at)
+        if number == last or "#" in source.line(number)[: column - 1]:
+            continue
+        last = number
+        found.append(
+            Diagnostic(
+                "error",
+                "bad-character",
+                f"character {_name(match.group())} in a flow",
+                Span(source, at, at + 1),
+                "plain ASCII text is expected",
+            )
+        )
+    return found
+
+
+def _name(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"with the byte {code - 0xDC00:#04x}, which is not UTF-8,"
+    return f"U+{code:04X}"
+
+
+def parse_flows(
+    text: Source | str,
+    *,
+    ports: Mapping[str, int] | None = None,
+    tables: Mapping[str, int] | None = None,
+) -> Parsed[Flow]:
+    """Return the flows of a file or of a dump.
+
+    Args:
+        text: flows one a line, with comments; or the output of dump-flows of any version.
+        ports: the switch's port names.
+        tables: the switch's table names.
+    """
+    source = as_source(text, "flows")
+    diagnostics = bad_characters(source)
+    skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
+    reader = FlowReader(ports, tables)
+    read = reader.read
+    name = source.name
+    flows = []
+    for number, line in lines(source):
+        if number in skip:
+            continue
+        if number == 1:
+            line = line.replace("\ufeff", " ")
+        said = read(line)
+        if said.faults or said.warnings:
+            at = source.line_starts[number - 1]
+            diagnostics += [diagnose(source, fault, at, "warning") for fault in said.warnings]
+            if said.faults:
+                if _REPLY.fullmatch(line.strip()):
+                    continue
+                diagnostics += [diagnose(source, fault, at) for fault in said.faults]
+                continue
+        flows.append(said.flow(Origin(name, number)))
+    return Parsed(tuple(flows), _ordered(diagnostics))
+
+
+def parse_groups(
+    text: Source | str,
+    *,
+    ports: Mapping[str, int] | None = None,
+    tables: Mapping[str, int] | None = None,
+) -> Parsed[GroupEntry]:
+    """Return the groups of a file or of a dump, as `parse_flows` does the flows."""
+    source = as_source(text, "groups")
+    diagnostics = bad_characters(source)
+    skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
+    groups: list[GroupEntry] = []
+    for number, line in lines(source):
+        if number in skip or _REPLY.fullmatch(line.strip()):
+            continue
+        try:
+            groups.append(
+                read_group(
+                    Piece(line.replace("\ufeff", " ")),
+                    ports or {},
+                    tables or {},
+                    Origin(source.name, number),
+                )
+            )
+        except Fault as fault:
+            diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
+    return Parsed(tuple(groups), _ordered(diagnostics))
+
+
+def parse_group(
+    text: Source | str,
+    *,
+    ports: Mapping[str, int] | None = None,
+    tables: Mapping[str, int] | None = None,
+) -> GroupEntry:
+    """Return the group of a text that is one.
+
+    Raises:
+        InputError: the text is no group, or not one.
+    """
+    source = as_source(text, "group")
+    groups = parse_groups(source, ports=ports, tables=tables).checked()
+    if len(groups) != 1:
+        raise InputError([_not_one(source, "group", len(groups))])
+    return groups[0]
+
+
+def parse_meters(text: Source | str) -> Parsed[MeterEntry]:
+    """Return the meters of a file or of a dump, whose meters may go over two lines."""
+    source = as_source(text, "meters")
+    diagnostics = bad_characters(source)
+    skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
+    starts: list[tuple[int, list[str]]] = []
+    for number, line in lines(source):
+        if number in skip or _REPLY.fullmatch(line.strip()):
+            continue
+        if starts and line.lstrip().startswith("type="):
+            starts[-1][1].extend([""] * (number - starts[-1][0] - len(starts[-1][1])))
+            starts[-1][1].append(line)
+        else:
+            starts.append((number, [line]))
+    meters: list[MeterEntry] = []
+    for number, texts in starts:
+        piece = Piece("\n".join(texts).replace("\ufeff", " "))
+        try:
+            meters.append(read_meter(piece, Origin(source.name, number)))
+        except Fault as fault:
+            diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
+    return Parsed(tuple(meters), _ordered(diagnostics))
+
+
+def _ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(diagnostics, key=lambda d: d.span.start if d.span else -1))
+
+
+def parse_flow(
+    text: Source | str,
+    *,
+    ports: Mapping[str, int] | None = None,
+    tables: Mapping[str, int] | None = None,
+) -> Flow:
+    """Return the flow of a text that is one.
+
+    Raises:
+        InputError: the text is no flow, or not one.
+    """
+    source = as_source(text)
+    flows = parse_flows(source, ports=ports, tables=tables).checked()
+    if len(flows) != 1:
+        raise InputError([_not_one(source, "flow", len(flows))])
+    return flows[0]
+
+
+def _not_one(source: Source, what: str, count: int) -> Diagnostic:
+    return Diagnostic(
+        "error",
+        f"not-one-{what}",
+        f"one {what} is expected, and there are {count}",
+        Span(source, 0, len(source.text)),
+    )
+
+
+def parse_match(text: Source | str, *, ports: Mapping[str, int] | None = None) -> Match:
+    """Return the match of a text such as `tcp,nw_dst=10.0.0.0/8`.
+
+    Raises:
+        InputError: the text is no match.
+    """
+    source = as_source(text, "match")
+    diagnostics = [d for d in bad_characters(source) if d.severity == "error"]
+    said = FlowReader(ports).read(source.text.replace("\n", " "), needs_actions=False)
+    faults = list(said.faults)
+    for name in said.attributes:
+        at = source.text.find(name)
+        faults.append(
+            Fault(
+                "not-a-match", f"{name} is not part of a match", at, at + len(name), "leave it out"
+            )
+        )
+    diagnostics += [diagnose(source, fault, 0) for fault in faults]
+    if diagnostics:
+        raise InputError(_ordered(diagnostics))
+    return said.match
+
+
+def parse_actions(
+    text: Source | str,
+    *,
+    ports: Mapping[str, int] | None = None,
+    tables: Mapping[str, int] | None = None,
+) -> Actions:
+    """Return the actions of a text such as `load:1->reg0[],output:2`; none for `drop`.
+
+    Raises:
+        InputError: the text is no list of actions.
+    """
+    source = as_source(text, "actions")
+    try:
+        return read_actions(Piece(source.text), ports or {}, tables or {}).actions
+    except Fault as fault:
+        raise InputError([diagnose(source, fault, 0)]) from None

@@ -1,0 +1,159 @@
+"""A part of a text that knows where it stands, and the fault that is raised about it.
+
+Readers work on pieces, so that the same code serves a line of a file, an argument of an action,
+and a word that was met ten thousand times and read once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simverify.text import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Fault(Exception):  # noqa: N818 - one of many that are collected
+    """What is wrong with characters `start` to `end` of the text that is being read."""
+
+    def __init__(self, code: str, message: str, start: int, end: int, advice: str | None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.start = start
+        self.end = end
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Characters of a text, the first of them at offset `at`."""
+
+    text: str
+    at: int = 0
+
+    @property
+    def end(self) -> int:
+        """Offset after the last character."""
+        return self.at + len(self.text)
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def cut(self, start: int, end: int | None = None) -> Piece:
+        """Return characters `start` to `end` of this piece."""
+        return Piece(self.text[start:end], self.at + start)
+
+    def strip(self) -> Piece:
+        """Return the piece without surrounding white space."""
+        left = self.text.lstrip()
+        return Piece(left.rstrip(), self.at + len(self.text) - len(left))
+
+    def partition(self, separator: str) -> tuple[Piece, Piece | None]:
+        """Return what stands before the first `separator`, and what after it if there is one."""
+        place = self.text.find(separator)
+        if place < 0:
+            return self, None
+        return self.cut(0, place), self.cut(place + len(separator))
+
+    def fault(self, code: str, message: str, advice: str | None = None) -> Fault:
+        """Return a fault about this piece."""
+        return Fault(code, message, self.at, self.end, advice)
+
+    def unknown(self, code: str, what: str, known: Iterable[str], source: str) -> Fault:
+        """Return the fault of a word that is none of `known`, with the nearest as advice."""
+        near = suggest(self.text, known)
+        advice = f"{near} ({source})" if near else f"see {source}"
+        return self.fault(code, f"no {what} named '{self.text}'", advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One `key`, `key=value`, `key:value` or `key(value)[->destination]` of a list."""
+
+    key: Piece
+    value: Piece
+    opened: str
+    """What stood between key and value: `=`, `:`, `(`, or nothing."""
+
+    @property
+    def whole(self) -> Piece:
+        """The item from its key to its last character."""
+        return Piece(self.key.text, self.key.at)
+
+    def fault(self, code: str, message: str, advice: str | None = None) -> Fault:
+        """Return a fault about the whole item."""
+        end = self.value.end if self.value else self.key.end
+        if self.opened == "(":
+            end += 1
+        return Fault(code, message, self.key.at, end, advice)
+
+
+_GAP = re.compile(r"[, \t\r\n]*")
+_KEY = re.compile(r"[^:=(, \t\r\n]*")
+_PLAIN = re.compile(r"[^(, \t\r\n]*")
+_PAREN = re.compile(r"[()]")
+
+
+def split(piece: Piece) -> Iterator[Item]:
+    """Yield the items of a list in ovs-ofctl's syntax: commas or white space between them.
+
+    A value after `=` or `:` goes to the next comma or white space outside of parentheses; after
+    `(` to the parenthesis that closes it, and over a `->` behind that.
+
+    Source: ovs-ofctl(8), "Flow Syntax"; ovs-actions(7).
+    """
+    text, base = piece.text, piece.at
+    place, end = 0, len(text)
+    while True:
+        place = _GAP.match(text, place).end()  # type: ignore[union-attr]
+        if place >= end:
+            return
+        start = place
+        place = _KEY.match(text, place).end()  # type: ignore[union-attr]
+        key = Piece(text[start:place], base + start)
+        opened = text[place : place + 1]
+        if opened not in ("=", ":", "("):
+            yield Item(key, Piece("", base + place), "")
+            continue
+        place += 1
+        start = place
+        if opened == "(":
+            place = _closing(text, place)
+            if place >= end:
+                raise Fault(
+                    "unbalanced-parenthesis",
+                    f"'{key.text or '('}' has no closing parenthesis",
+                    key.at,
+                    base + end,
+                    "close it with ')'",
+                )
+            stop = place
+            place += 1
+            if text.startswith("->", place):
+                place = stop = _value_end(text, place)
+            yield Item(key, Piece(text[start:stop], base + start), opened)
+        else:
+            place = _value_end(text, place)
+            yield Item(key, Piece(text[start:place], base + start), opened)
+
+
+def _closing(text: str, place: int) -> int:
+    """Return the offset of the parenthesis that closes the one before `place`, or the end."""
+    level = 1
+    for found in _PAREN.finditer(text, place):
+        level += 1 if found.group() == "(" else -1
+        if not level:
+            return found.start()
+    return len(text)
+
+
+def _value_end(text: str, place: int) -> int:
+    while True:
+        place = _PLAIN.match(text, place).end()  # type: ignore[union-attr]
+        if not text.startswith("(", place):
+            return place
+        place = min(_closing(text, place + 1) + 1, len(text))

@@ -1,0 +1,310 @@
+"""Actions that change fields: their text.
+
+Source: ovs-actions(7), "Field Modification Actions".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from simverify.openflow import actions as ofp
+from simverify.openflow.piece import split
+from simverify.openflow.protocol import NXM_ANY, OF11, OF11_UP, OXM
+from simverify.openflow.read_output import read_bytes
+from simverify.openflow.subfields import read_field, read_subfield
+from simverify.openflow.values import (
+    read_ipv4,
+    read_mac,
+    read_number,
+    read_signed,
+    read_value,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simverify.openflow.piece import Piece
+    from simverify.openflow.reading import Reading
+
+    _Reader = Callable[[Piece, Reading], ofp.Action]
+
+
+def arrow(piece: Piece, form: str) -> tuple[Piece, Piece]:
+    """Return what stands on either side of `->`."""
+    left, right = piece.partition("->")
+    if right is None:
+        raise piece.fault("missing-arrow", "'->' and a destination are missing", f"write {form}")
+    left, right = left.strip(), right.strip()
+    if not right:
+        raise piece.fault("missing-field", "a field is missing after '->'", f"write {form}")
+    return left, right
+
+
+OF10_SET_FIELDS = frozenset({
+    "eth_src", "eth_dst", "ip_src", "ip_dst", "nw_tos", "tcp_src", "tcp_dst", "udp_src", "udp_dst",
+    "dl_vlan", "dl_vlan_pcp", "vlan_vid", "vlan_pcp",
+})  # fmt: skip
+
+
+def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
+    """`set_field:VALUE[/MASK]->FIELD`."""
+    left, right = arrow(piece, "set_field:VALUE[/MASK]->FIELD")
+    field = read_field(right)
+    if not field.writable:
+        raise right.fault("read-only", f"{field.name} cannot be written")
+    number, slash, mask_text = left.text.partition("/")
+    value, mask = read_value(field, left, reading.ports)
+    if slash and mask:
+        bare = left.cut(0, len(number))
+        whole, _ = read_value(field, bare, reading.ports)
+        if whole & ~mask:
+            raise left.fault(
+                "bits-outside-mask",
+                f"{number} has bits outside of the mask {mask_text}, which would not be written",
+                "clear them, or widen the mask",
+            )
+    if mask != field.all_ones or field.name not in OF10_SET_FIELDS:
+        reading.only(NXM_ANY | OXM)
+    return ofp.SetField(field, value, mask)
+
+
+def read_load(piece: Piece, _: Reading) -> ofp.Action:
+    """`load:VALUE->SUBFIELD`."""
+    left, right = arrow(piece, "load:VALUE->FIELD[BITS]")
+    dst = read_subfield(right)
+    if not dst.field.writable:
+        raise right.fault("read-only", f"{dst.field.name} cannot be written")
+    return ofp.Load(read_number(left, dst.width, right.text), dst)
+
+
+def read_move(piece: Piece, _: Reading) -> ofp.Action:
+    """`move:SUBFIELD->SUBFIELD`."""
+    left, right = arrow(piece, "move:FIELD[BITS]->FIELD[BITS]")
+    src, dst = read_subfield(left), read_subfield(right)
+    if src.width != dst.width:
+        raise piece.fault(
+            "width-mismatch",
+            f"{left.text} has {src.width} bits and {right.text} has {dst.width}",
+            "both sides need the same width",
+        )
+    if not dst.field.writable:
+        raise right.fault("read-only", f"{dst.field.name} cannot be written")
+    return ofp.Move(src, dst)
+
+
+def read_push(piece: Piece, _: Reading) -> ofp.Action:
+    """`push:SUBFIELD`."""
+    return ofp.Push(read_subfield(piece))
+
+
+def read_pop(piece: Piece, _: Reading) -> ofp.Action:
+    """`pop:SUBFIELD`."""
+    dst = read_subfield(piece)
+    if not dst.field.writable:
+        raise piece.fault("read-only", f"{dst.field.name} cannot be written")
+    return ofp.Pop(dst)
+
+
+def read_mod_mac(name: str) -> _Reader:
+    """Return the reader of `mod_dl_src`, `mod_dl_dst`."""
+    return lambda piece, _: ofp.Mod(name, read_mac(piece))
+
+
+def read_mod_ip(name: str) -> _Reader:
+    """Return the reader of `mod_nw_src`, `mod_nw_dst`."""
+    return lambda piece, _: ofp.Mod(name, read_ipv4(piece))
+
+
+def read_mod(name: str, width: int) -> _Reader:
+    """Return the reader of a `mod_*` with a number of `width` bits."""
+    return lambda piece, _: ofp.Mod(name, read_number(piece, width, name))
+
+
+def read_mod_tos(piece: Piece, _: Reading) -> ofp.Action:
+    """`mod_nw_tos:TOS`."""
+    value = read_number(piece, 8, "mod_nw_tos")
+    if value & 3:
+        raise piece.fault("bad-tos", f"{piece.text} sets ECN bits", "a multiple of 4")
+    return ofp.Mod("mod_nw_tos", value)
+
+
+def read_push_vlan(piece: Piece, reading: Reading) -> ofp.Action:
+    """`push_vlan:ETHERTYPE`."""
+    reading.only(OF11_UP)
+    value = read_number(piece, 16, "the Ethernet type")
+    if value not in (0x8100, 0x88A8):
+        raise piece.fault(
+            "bad-ethertype", f"{piece.text} is no VLAN's Ethernet type", "0x8100 or 0x88a8"
+        )
+    return ofp.PushVlan(value)
+
+
+def read_push_mpls(piece: Piece, _: Reading) -> ofp.Action:
+    """`push_mpls:ETHERTYPE`."""
+    value = read_number(piece, 16, "the Ethernet type")
+    if value not in (0x8847, 0x8848):
+        raise piece.fault(
+            "bad-ethertype", f"{piece.text} is not MPLS's Ethernet type", "0x8847 or 0x8848"
+        )
+    return ofp.PushMpls(value)
+
+
+def read_pop_mpls(piece: Piece, _: Reading) -> ofp.Action:
+    """`pop_mpls:ETHERTYPE`."""
+    return ofp.PopMpls(read_number(piece, 16, "the Ethernet type"))
+
+
+def read_mpls_label(piece: Piece, _: Reading) -> ofp.Action:
+    """`set_mpls_label:LABEL`."""
+    return ofp.SetMpls("label", read_number(piece, 20, "an MPLS label"))
+
+
+def read_mpls_tc(piece: Piece, _: Reading) -> ofp.Action:
+    """`set_mpls_tc:TC`."""
+    return ofp.SetMpls("tc", read_number(piece, 3, "an MPLS traffic class"))
+
+
+def read_mpls_ttl(piece: Piece, _: Reading) -> ofp.Action:
+    """`set_mpls_ttl:TTL`."""
+    return ofp.SetMpls("ttl", read_number(piece, 8, "an MPLS TTL"))
+
+
+def read_dec_ttl(piece: Piece, _: Reading) -> ofp.Action:
+    """`dec_ttl`, `dec_ttl(ID,...)`."""
+    ids = tuple(read_number(item.key, 16, "a controller's id") for item in split(piece))
+    return ofp.DecTtl(ids or (0,))
+
+
+def read_delete_field(piece: Piece, reading: Reading) -> ofp.Action:
+    """`delete_field:FIELD`."""
+    reading.only(OXM)
+    field = read_field(piece)
+    if not field.name.startswith("tun_metadata"):
+        raise piece.fault(
+            "bad-field",
+            f"{field.name} cannot be deleted",
+            "only tun_metadata0 to tun_metadata63 can",
+        )
+    return ofp.DeleteField(field)
+
+
+_TLV = re.compile(r"0[xX][0-9a-fA-F]+")
+
+
+def read_encap(piece: Piece, reading: Reading) -> ofp.Action:
+    """`encap(ethernet)`, `encap(mpls)`, `encap(mpls_mc)`, `encap(nsh(...))`."""
+    reading.only(OXM)
+    items = list(split(piece))
+    kinds = ("ethernet", "mpls", "mpls_mc", "nsh")
+    if not items or items[0].key.text not in kinds:
+        word = items[0].key if items else piece
+        if not word:
+            raise piece.fault("missing-argument", "encap needs a header", "write encap(nsh)")
+        raise word.unknown("unknown-header", "header of encap", kinds, "ovs-actions(7)")
+    if len(items) > 1:
+        raise items[1].fault("extra-argument", "encap has one header")
+    properties = []
+    for item in split(items[0].value):
+        if items[0].key.text != "nsh":
+            raise item.fault("extra-argument", f"encap({items[0].key.text}) has no properties")
+        match item.key.text:
+            case "md_type":
+                if read_number(item.value, 8, "md_type") not in (1, 2):
+                    raise item.value.fault("bad-number", "md_type is 1 or 2")
+                properties.append(("md_type", item.value.text))
+            case "tlv":
+                properties.append(("tlv", _read_tlv(item.value)))
+            case _:
+                raise item.key.unknown(
+                    "unknown-argument", "property of nsh", ("md_type", "tlv"), "ovs-actions(7)"
+                )
+    return ofp.Encap(items[0].key.text, tuple(properties))
+
+
+def _read_tlv(piece: Piece) -> str:
+    words = piece.text.split(",")
+    if len(words) != 3 or not _TLV.fullmatch(words[2]):
+        raise piece.fault(
+            "bad-tlv", f"'{piece.text}' is not an NSH TLV", "write tlv(CLASS,TYPE,0xHEX)"
+        )
+    first, rest = piece.partition(",")
+    second = rest.partition(",")[0] if rest else first
+    tlv_class = read_number(first, 16, "the class")
+    tlv_type = read_number(second, 8, "the type")
+    digits = words[2][2:]
+    return f"{tlv_class:#06x},{tlv_type},0x{digits.lower()}"
+
+
+def read_decap(piece: Piece, reading: Reading) -> ofp.Action:
+    """`decap`, `decap(packet_type(ns=NS,type=TYPE))`."""
+    reading.only(OXM)
+    packet_type = None
+    for item in split(piece):
+        if item.key.text != "packet_type":
+            raise item.key.unknown(
+                "unknown-argument", "argument of decap", ("packet_type",), "ovs-actions(7)"
+            )
+        numbers = {"ns": 0, "type": 0}
+        for part in split(item.value):
+            if part.key.text not in numbers:
+                raise part.key.unknown(
+                    "unknown-argument", "part of packet_type", numbers, "ovs-actions(7)"
+                )
+            numbers[part.key.text] = read_number(part.value, 16, part.key.text)
+        packet_type = numbers["ns"] << 16 | numbers["type"]
+    return ofp.Decap(packet_type)
+
+
+def read_set_tunnel(piece: Piece, _: Reading) -> ofp.Action:
+    """`set_tunnel:ID`."""
+    value = read_number(piece, 64, "the tunnel's id")
+    return ofp.SetTunnel(value, wide=value > 0xFFFFFFFF)
+
+
+def read_set_tunnel64(piece: Piece, _: Reading) -> ofp.Action:
+    """`set_tunnel64:ID`."""
+    return ofp.SetTunnel(read_number(piece, 64, "the tunnel's id"), wide=True)
+
+
+def read_set_queue(piece: Piece, _: Reading) -> ofp.Action:
+    """`set_queue:QUEUE`."""
+    return ofp.SetQueue(read_number(piece, 32, "the queue"))
+
+
+def read_write_metadata(piece: Piece, reading: Reading) -> ofp.Action:
+    """`write_metadata:VALUE[/MASK]`."""
+    reading.only(NXM_ANY | OF11 | OXM)
+    left, right = piece.partition("/")
+    value = read_signed(left, 64, "metadata")
+    mask = (1 << 64) - 1 if right is None else read_signed(right, 64, "the mask")
+    return ofp.WriteMetadata(value, mask)
+
+
+def read_check_pkt_larger(piece: Piece, _: Reading) -> ofp.Action:
+    """`check_pkt_larger(N)->FIELD[BIT]`."""
+    left, right = arrow(piece, "check_pkt_larger(N)->FIELD[BIT]")
+    if left.text.endswith(")"):
+        left = left.cut(0, len(left.text) - 1)
+    dst = read_subfield(right)
+    if dst.width != 1:
+        raise right.fault("width-mismatch", "the destination has to be one bit", "write FIELD[BIT]")
+    return ofp.CheckPktLarger(read_number(left, 16, "the length"), dst)
+
+
+def read_note(piece: Piece, _: Reading) -> ofp.Action:
+    """`note:HH.HH...`, filled up with zeros to 6 more than a multiple of 8."""
+    data = read_bytes(piece, "a note")
+    return ofp.Note(data + bytes(-(len(data) - 6) % 8 if len(data) > 6 else 6 - len(data)))
+
+
+def read_fin_timeout(piece: Piece, _: Reading) -> ofp.Action:
+    """`fin_timeout(idle_timeout=N,hard_timeout=N)`."""
+    numbers = {"idle_timeout": 0, "hard_timeout": 0}
+    for item in split(piece):
+        if item.key.text not in numbers:
+            raise item.key.unknown(
+                "unknown-argument", "argument of fin_timeout", numbers, "ovs-actions(7)"
+            )
+        numbers[item.key.text] = read_number(item.value, 16, item.key.text)
+    return ofp.FinTimeout(**numbers)

@@ -1,0 +1,92 @@
+"""Fields and parts of fields as actions name them.
+
+Source: ovs-actions(7), "Field Specifications".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from simverify.openflow.actions import Subfield
+from simverify.openflow.values import read_number
+from simverify.openflow.words import MATCH_FIELDS
+from simverify.packet.fields import FIELD
+
+if TYPE_CHECKING:
+    from simverify.openflow.piece import Piece
+    from simverify.packet.fields import Field
+
+_NAME = re.compile(r"[^\[\]]*")
+_BITS = re.compile(r"\[(?:([^\[\]]*?)(?:\.\.([^\[\]]*))?)?\]")
+
+
+def read_field(piece: Piece) -> Field:
+    """Return the field that `piece` names by OVS's own name, as `set_field` wants it."""
+    field = MATCH_FIELDS.get(piece.text)
+    if field is None:
+        if piece.text in FIELD:
+            own = FIELD[piece.text].name
+            raise piece.fault(
+                "unknown-field",
+                f"'{piece.text}' is not the name of a field here",
+                f"did you mean '{own}'? (ovs-fields(7))",
+            )
+        raise piece.unknown("unknown-field", "field", MATCH_FIELDS, "ovs-fields(7)")
+    return field
+
+
+def read_subfield(piece: Piece) -> Subfield:
+    """Return a field or a part of one: `reg0`, `reg0[]`, `reg0[3]`, `NXM_NX_REG0[0..15]`.
+
+    Raises:
+        Fault: unknown field, or bits that it has not.
+    """
+    end = _NAME.match(piece.text).end()  # type: ignore[union-attr]
+    name = piece.cut(0, end)
+    field = FIELD.get(name.text)
+    if field is None:
+        if not name:
+            raise piece.fault("missing-field", "a field is missing", "see ovs-fields(7)")
+        raise name.unknown("unknown-field", "field", FIELD, "ovs-fields(7)")
+    rest = piece.cut(end)
+    if not rest:
+        return Subfield(field, 0, field.width)
+    found = _BITS.fullmatch(rest.text)
+    if not found:
+        raise rest.fault(
+            "bad-bits",
+            f"'{rest.text}' are no bits of a field",
+            "write FIELD[], FIELD[BIT] or FIELD[FIRST..LAST]",
+        )
+    if not found.group(1) and found.group(2) is None:
+        return Subfield(field, 0, field.width)
+    first = read_number(rest.cut(*found.span(1)), 16, "the first bit")
+    last = first
+    if found.group(2) is not None:
+        last = read_number(rest.cut(*found.span(2)), 16, "the last bit")
+    if first > last:
+        raise rest.fault("bad-bits", f"bit {first} comes after bit {last}")
+    if last >= field.width:
+        raise rest.fault(
+            "bad-bits",
+            f"bit {last} is beyond the {field.width} bits of {field.name}",
+            f"{field.name} has bits 0 to {field.width - 1}",
+        )
+    return Subfield(field, first, last - first + 1)
+
+
+def write_field(field: Field) -> str:
+    """Return a field's name as `load` and `move` print it."""
+    return field.nxm or field.oxm or field.name
+
+
+def write_subfield(subfield: Subfield) -> str:
+    """Return a field or a part of one as ovs-ofctl prints it."""
+    field, start, width = subfield.field, subfield.start, subfield.width
+    name = write_field(field)
+    if width == field.width:
+        return f"{name}[]"
+    if width == 1:
+        return f"{name}[{start}]"
+    return f"{name}[{start}..{start + width - 1}]"

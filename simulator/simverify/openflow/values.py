@@ -1,0 +1,396 @@
+"""Values of fields: from their text and to it.
+
+Source: ovs-fields(7) for each format; numbers are C's (`0x` hexadecimal, a leading 0 octal).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, assert_never
+
+from simverify.packet.fields import (
+    CT_STATE_BITS,
+    OFPP_MAX,
+    OFPP_NONE,
+    TCP_FLAG_BITS,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simverify.openflow.piece import Piece
+    from simverify.packet.fields import Field
+
+RESERVED_PORTS = {
+    "IN_PORT": 0xFFF8,
+    "TABLE": 0xFFF9,
+    "NORMAL": 0xFFFA,
+    "FLOOD": 0xFFFB,
+    "ALL": 0xFFFC,
+    "CONTROLLER": 0xFFFD,
+    "LOCAL": 0xFFFE,
+    "NONE": 0xFFFF,
+    "ANY": 0xFFFF,
+    "UNSET": 0xFFF7,
+}
+_PORT_NAMES = {number: name for name, number in RESERVED_PORTS.items() if name != "NONE"}
+
+TUN_FLAG_BITS = {"oam": 1}
+FRAGS = {
+    "no": (0, 3),
+    "yes": (1, 1),
+    "first": (1, 3),
+    "later": (3, 3),
+    "not_later": (0, 2),
+}
+"""`nw_frag`: bit 0 is any fragment, bit 1 a later one."""
+
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
+_MAC = re.compile(r"[0-9a-fA-F]{1,2}(?::[0-9a-fA-F]{1,2}){5}")
+_FLAG = re.compile(r"([+-])([^+-]*)")
+
+
+def read_number(piece: Piece, width: int, what: str) -> int:
+    """Return an unsigned number of at most `width` bits.
+
+    Raises:
+        Fault: no number, or too large.
+    """
+    text = piece.text
+    if not _NUMBER.fullmatch(text):
+        if not text:
+            raise piece.fault("missing-value", f"{what} needs a number")
+        advice = None
+        if text.isascii() and text.isdigit():
+            advice = "a leading 0 makes it octal"
+        raise piece.fault("bad-number", f"'{text}' is not a number for {what}", advice)
+    if len(text) > 400:
+        raise piece.fault("too-large", f"the number for {what} has {len(text)} digits")
+    value = int(text, 8) if text[0] == "0" and text.isdigit() else int(text, 0)
+    if value >> width:
+        largest = (1 << width) - 1
+        limit = f"{largest}" if width <= 16 else f"{largest:#x}"
+        raise piece.fault(
+            "too-large",
+            f"{text} does not fit into the {width} bits of {what}",
+            f"the largest value is {limit}",
+        )
+    return value
+
+
+def read_signed(piece: Piece, width: int, what: str) -> int:
+    """Return a number of `width` bits that may be negative, as a mask of -1 is."""
+    if piece.text.startswith("-"):
+        value = read_number(piece.cut(1), width, what)
+        return -value & (1 << width) - 1
+    return read_number(piece, width, what)
+
+
+def read_port(piece: Piece, ports: Mapping[str, int]) -> int:
+    """Return a port's number in OpenFlow 1.0's form: by number, reserved word, or name.
+
+    Raises:
+        Fault: unknown, or a number that no port can have.
+    """
+    text = piece.text
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    if text in ports:
+        return ports[text]
+    reserved = RESERVED_PORTS.get(text.upper())
+    if reserved is not None:
+        return reserved
+    if _NUMBER.fullmatch(text):
+        number = int(text, 8) if text[0] == "0" and text.isdigit() else int(text, 0)
+        if number <= OFPP_NONE:
+            return number
+        if 0xFFFFFF00 <= number <= 0xFFFFFFFF:
+            return number & 0xFFFF
+        raise piece.fault(
+            "unknown-port",
+            f"port {text} is not within a port's 16 bits",
+            "ports are 0 to 65279, or 0xffffff00 and up for reserved ones",
+        )
+    if not text:
+        raise piece.fault("missing-value", "a port is missing")
+    raise piece.unknown("unknown-port", "port", [*ports, *RESERVED_PORTS], "port names")
+
+
+def write_port(port: int, names: Mapping[int, str] | None = None) -> str:
+    """Return a port as ovs-ofctl prints it; `names` are those that the switch knows."""
+    if port >= OFPP_MAX:
+        return _PORT_NAMES.get(port, str(port))
+    if names and port in names:
+        return write_name(names[port])
+    return str(port)
+
+
+def write_name(name: str) -> str:
+    """Return a port's or table's name, in quotes where it is not one plain word."""
+    plain = name.replace("_", "a").isalnum() and name.isascii() and not name[0].isdigit()
+    if plain:
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def read_mac(piece: Piece) -> int:
+    """Return an Ethernet address as a number."""
+    if not _MAC.fullmatch(piece.text):
+        raise piece.fault(
+            "bad-mac",
+            f"'{piece.text}' is not an Ethernet address",
+            "six pairs of hexadecimal digits with colons, 00:11:22:33:44:55",
+        )
+    value = 0
+    for octet in piece.text.split(":"):
+        value = value << 8 | int(octet, 16)
+    return value
+
+
+def write_mac(value: int) -> str:
+    """Return an Ethernet address in OVS's form."""
+    return ":".join(f"{value:012x}"[i : i + 2] for i in range(0, 12, 2))
+
+
+def read_ipv4(piece: Piece) -> int:
+    """Return an IPv4 address as a number."""
+    parts = piece.text.split(".")
+    if len(parts) != 4 or not all(
+        part.isascii() and part.isdigit() and len(part) <= 3 and int(part) < 256 for part in parts
+    ):
+        raise piece.fault("bad-address", f"'{piece.text}' is not an IPv4 address")
+    a, b, c, d = map(int, parts)
+    return a << 24 | b << 16 | c << 8 | d
+
+
+def write_ipv4(value: int) -> str:
+    """Return an IPv4 address in dotted form."""
+    return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
+
+
+def read_ipv6(piece: Piece) -> int:
+    """Return an IPv6 address as a number."""
+    try:
+        if "%" in piece.text:
+            raise ValueError
+        return int(ipaddress.IPv6Address(piece.text))
+    except ValueError:
+        raise piece.fault("bad-address", f"'{piece.text}' is not an IPv6 address") from None
+
+
+def write_ipv6(value: int) -> str:
+    """Return an IPv6 address as C's inet_ntop writes it."""
+    if 0xFFFF < value <= 0xFFFFFFFF:
+        return f"::{write_ipv4(value)}"
+    if value >> 32 == 0xFFFF:
+        return f"::ffff:{write_ipv4(value & 0xFFFFFFFF)}"
+    return ipaddress.IPv6Address(value).compressed
+
+
+def _read_prefix(piece: Piece, width: int) -> int | None:
+    """Return the mask of a prefix length, or None where the text is no plain number."""
+    if not (piece.text.isascii() and piece.text.isdigit()):
+        return None
+    length = int(piece.text) if len(piece.text) < 6 else 1 << 20
+    if length > width:
+        raise piece.fault(
+            "bad-prefix",
+            f"a prefix of {piece.text} bits is longer than {width} bits",
+            f"/0 to /{width}",
+        )
+    return (1 << width) - (1 << width - length)
+
+
+def _read_flags(piece: Piece, bits: Mapping[str, int], what: str) -> tuple[int, int]:
+    """Return value and mask of `+a-b` or `a|b` (the latter says all of them)."""
+    text = piece.text
+    if text[:1] in ("+", "-"):
+        value = mask = 0
+        for sign, word in _FLAG.findall(text):
+            if word not in bits:
+                at = text.find(sign + word) + 1
+                raise piece.cut(at, at + len(word)).unknown(
+                    "unknown-flag", f"flag of {what}", bits, "ovs-fields(7)"
+                )
+            bit = bits[word]
+            if mask & bit:
+                raise piece.fault("duplicate-flag", f"'{word}' is there twice")
+            mask |= bit
+            if sign == "+":
+                value |= bit
+        return value, mask
+    value = 0
+    place = 0
+    for word in text.split("|"):
+        if word not in bits:
+            raise piece.cut(place, place + len(word)).unknown(
+                "unknown-flag", f"flag of {what}", bits, "ovs-fields(7)"
+            )
+        value |= bits[word]
+        place += len(word) + 1
+    return value, sum(bits.values())
+
+
+def _write_flags(value: int, mask: int, bits: Mapping[str, int]) -> str:
+    return "".join(("+" if value & bit else "-") + name for name, bit in bits.items() if mask & bit)
+
+
+def read_value(field: Field, piece: Piece, ports: Mapping[str, int]) -> tuple[int, int]:
+    """Return value and mask of what stands after `field=`; bits outside of the mask are cleared.
+
+    Raises:
+        Fault: not a value of this field, or a mask that it cannot have.
+    """
+    if piece.text in ("*", "ANY"):
+        return 0, 0
+    full = field.all_ones
+    if not piece:
+        raise piece.fault("missing-value", f"{field.name} needs a value")
+    if field.kind == "frag":
+        return _read_frag(piece)
+    if field.kind == "packet_type":
+        return _read_packet_type(piece), full
+    bits = _FLAG_KINDS.get(field.kind)
+    if bits is not None and not piece.text[0].isdigit():
+        value, mask = _read_flags(piece, bits, field.name)
+        return value, full if mask == sum(bits.values()) and piece.text[0] not in "+-" else mask
+    left, right = piece.partition("/")
+    value = _read_plain(field, left, ports)
+    if right is None:
+        return value, full
+    mask = _read_mask(field, right, ports)
+    if not field.maskable and mask not in (0, full):
+        raise right.fault(
+            "not-maskable",
+            f"{field.name} is matched whole: a mask has to be all ones or none",
+            "leave the mask out",
+        )
+    return value & mask, mask
+
+
+def _read_plain(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
+    match field.kind:
+        case "ethernet":
+            return read_mac(piece)
+        case "ipv4":
+            return read_ipv4(piece)
+        case "ipv6":
+            return read_ipv6(piece)
+        case "port" | "port32":
+            return read_port(piece, ports)
+        case "frag":
+            return _read_frag(piece)[0]
+        case "packet_type":
+            return _read_packet_type(piece)
+        case "ct_state" | "tcp_flags" | "tun_flags":
+            value = read_number(piece, field.octets * 8, field.name)
+            known = sum(_FLAG_KINDS[field.kind].values())
+            if value & ~known:
+                raise piece.fault(
+                    "unknown-flag", f"{value & ~known:#x} are no bits of {field.name}"
+                )
+            return value
+        case "decimal" | "hexadecimal":
+            extra = _EXTRA_BITS.get(field.name, 0)
+            width = max(field.width, extra)
+            return read_number(piece, width, field.name)
+        case _:
+            assert_never(field.kind)
+
+
+_FLAG_KINDS = {"ct_state": CT_STATE_BITS, "tcp_flags": TCP_FLAG_BITS, "tun_flags": TUN_FLAG_BITS}
+_EXTRA_BITS = {"vlan_vid": 13}
+"""vlan_vid has 12 bits and one, 0x1000, that says that there is a tag at all."""
+
+
+def _read_mask(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
+    if field.kind in ("ipv4", "ipv6"):
+        mask = _read_prefix(piece, field.width)
+        if mask is not None:
+            return mask
+    if field.kind in ("port", "port32", "ct_state", "tcp_flags", "tun_flags"):
+        return read_number(piece, field.octets * 8, f"the mask of {field.name}") & field.all_ones
+    return _read_plain(field, piece, ports)
+
+
+def _read_frag(piece: Piece) -> tuple[int, int]:
+    if piece.text in FRAGS:
+        return FRAGS[piece.text]
+    raise piece.unknown("unknown-frag", "kind of fragment", FRAGS, "ovs-fields(7), ip_frag")
+
+
+_PACKET_TYPE = re.compile(r"\((?:ns=)?([^,()]*),\s*(?:type=|id=)?([^,()]*)\)")
+
+
+def _read_packet_type(piece: Piece) -> int:
+    found = _PACKET_TYPE.fullmatch(piece.text)
+    if not found:
+        raise piece.fault(
+            "bad-packet-type", f"'{piece.text}' is not a packet type", "write (namespace,type)"
+        )
+    namespace = read_number(piece.cut(*found.span(1)), 16, "the namespace")
+    return namespace << 16 | read_number(piece.cut(*found.span(2)), 16, "the type")
+
+
+def write_value(field: Field, value: int, mask: int, names: Mapping[int, str] | None = None) -> str:
+    """Return a value as `set_field` prints it; the mask only where it is not all ones."""
+    whole = mask == field.all_ones
+    match field.kind:
+        case "ethernet":
+            text = write_mac(value)
+            return text if whole else f"{text}/{write_mac(mask)}"
+        case "ipv4":
+            return write_ipv4(value) + ("" if whole else "/" + write_mask(mask, 32))
+        case "ipv6":
+            return write_ipv6(value) + ("" if whole else "/" + write_mask(mask, 128))
+        case "port" | "port32":
+            return write_port(value, names)
+        case "ct_state":
+            return _write_flags(value, mask, CT_STATE_BITS)
+        case "tcp_flags":
+            return write_tcp_flags(value, mask)
+        case "tun_flags":
+            return _write_flags(value, mask, TUN_FLAG_BITS)
+        case "frag":
+            return write_frag(value, mask)
+        case "packet_type":
+            return f"({value >> 16},{value & 0xFFFF:#x})"
+        case "decimal":
+            return f"{value}" if whole else f"{value}/{hexadecimal(mask)}"
+        case "hexadecimal":
+            return hexadecimal(value) + ("" if whole else f"/{hexadecimal(mask)}")
+        case _:
+            assert_never(field.kind)
+
+
+def hexadecimal(value: int) -> str:
+    """Return a number as C's `%#x` writes it: zero without the prefix."""
+    return f"{value:#x}" if value else "0"
+
+
+def write_mask(mask: int, width: int) -> str:
+    """Return the length of a prefix, or the mask as an address."""
+    rest = ~mask & (1 << width) - 1
+    if not rest & rest + 1:
+        return str(width - rest.bit_length())
+    return write_ipv4(mask) if width == 32 else write_ipv6(mask)
+
+
+def write_frag(value: int, mask: int) -> str:
+    """Return the word for a kind of fragment."""
+    for word, meaning in FRAGS.items():
+        if meaning == (value, mask):
+            return word
+    return "<error>"
+
+
+def write_tcp_flags(value: int, mask: int) -> str:
+    """Return TCP flags: `a|b` where all are matched, else `+a-b`."""
+    if mask == 0xFFF:
+        names = [name for name, bit in TCP_FLAG_BITS.items() if value & bit]
+        known = sum(TCP_FLAG_BITS.values())
+        if value & ~known:
+            names.append(f"[{value & ~known:#x}]")
+        return "|".join(names) if names else "0"
+    return _write_flags(value, mask, TCP_FLAG_BITS)

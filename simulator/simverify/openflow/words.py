@@ -1,0 +1,116 @@
+"""Words of a match: what each says of which slots.
+
+Source: ovs-fields(7); ovs-ofctl(8), "Flow Syntax".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.openflow.values import read_value
+from simverify.packet.fields import FIELDS, OFPP_NONE, SLOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simverify.openflow.piece import Piece
+    from simverify.packet.fields import Field
+
+SHORTHANDS: dict[str, tuple[tuple[str, int], ...]] = {
+    "eth": (),
+    "ip": (("dl_type", 0x0800),),
+    "ipv4": (("dl_type", 0x0800),),
+    "ip4": (("dl_type", 0x0800),),
+    "icmp": (("dl_type", 0x0800), ("nw_proto", 1)),
+    "tcp": (("dl_type", 0x0800), ("nw_proto", 6)),
+    "udp": (("dl_type", 0x0800), ("nw_proto", 17)),
+    "sctp": (("dl_type", 0x0800), ("nw_proto", 132)),
+    "ipv6": (("dl_type", 0x86DD),),
+    "ip6": (("dl_type", 0x86DD),),
+    "icmp6": (("dl_type", 0x86DD), ("nw_proto", 58)),
+    "tcp6": (("dl_type", 0x86DD), ("nw_proto", 6)),
+    "udp6": (("dl_type", 0x86DD), ("nw_proto", 17)),
+    "sctp6": (("dl_type", 0x86DD), ("nw_proto", 132)),
+    "arp": (("dl_type", 0x0806),),
+    "rarp": (("dl_type", 0x8035),),
+    "mpls": (("dl_type", 0x8847),),
+    "mplsm": (("dl_type", 0x8848),),
+}
+"""Words that match on a protocol. Source: ovs-ofctl(8)."""
+
+PRINTED_ONLY = {"gtpu_flags": "tun_gtpu_flags", "gtpu_msgtype": "tun_gtpu_msgtype"}
+"""Names that ovs-ofctl prints and does not read."""
+
+Placed = tuple[tuple[int, int, int], ...]
+"""Slot index, value and mask, for each slot that a word speaks of."""
+
+MATCH_FIELDS: dict[str, Field] = {
+    name: field for field in FIELDS for name in (field.name, *field.aliases)
+}
+
+
+def _shorthand(pairs: tuple[tuple[str, int], ...]) -> Placed:
+    return tuple((SLOT[name].index, value, (1 << SLOT[name].width) - 1) for name, value in pairs)
+
+
+_SHORTHANDS = {word: _shorthand(pairs) for word, pairs in SHORTHANDS.items()}
+_VLAN_TCI = SLOT["vlan_tci"].index
+_PRESENT = SLOT["tun_metadata_present"].index
+
+
+def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -> Placed | None:
+    """Return what one word of a match says, or None where `key` is no word of a match.
+
+    Args:
+        key: a field's name or a shorthand.
+        value: the text after it.
+        given: whether there is one at all.
+        ports: names of ports.
+
+    Raises:
+        Fault: the value is none.
+    """
+    name = key.text
+    if not given and name in _SHORTHANDS:
+        return _SHORTHANDS[name]
+    field = MATCH_FIELDS.get(name)
+    if field is None:
+        return None
+    if not given:
+        if name.startswith("tun_metadata"):
+            return ((_PRESENT, 1 << int(name[12:]), 1 << int(name[12:])),)
+        raise key.fault("missing-value", f"{name} needs a value", f"write {name}=...")
+    number, mask = read_value(field, value, ports)
+    return place(field, number, mask)
+
+
+def place(field: Field, value: int, mask: int) -> Placed:
+    """Return where the bits of a field's value stand in the slots; empty masks are left out."""
+    match field.name:
+        case "dl_vlan" if mask:
+            if value == 0xFFFF:
+                return ((_VLAN_TCI, 0, 0xFFFF),)
+            return ((_VLAN_TCI, value & 0xFFF | 0x1000, 0x1FFF),)
+        case "vlan_vid":
+            mask = 0x1FFF if mask == field.all_ones else mask & 0x1FFF
+            return ((_VLAN_TCI, value & mask, mask),) if mask else ()
+        case "dl_vlan_pcp" | "vlan_pcp" if mask:
+            return ((_VLAN_TCI, (value & 7) << 13 | 0x1000, 0xF000),)
+        case "packet_type" if not value:
+            # Ethernet, which every packet of an Ethernet bridge is.
+            return ()
+        case "in_port_oxm" | "actset_output" | "in_port" if mask:
+            value &= OFPP_NONE
+        case _ if field.name.startswith("tun_metadata") and not mask:
+            bit = 1 << int(field.name[12:])
+            return ((_PRESENT, bit, bit),)
+    found = []
+    at = field.width
+    for part in field.parts:
+        at -= part.width
+        ones = (1 << part.width) - 1
+        part_mask = mask >> at & ones
+        if part.slot is not None and part_mask:
+            part_value = value >> at & part_mask
+            found.append((part.slot.index, part_value << part.start, part_mask << part.start))
+    return tuple(found)
