@@ -1,0 +1,1 @@
+$TestCookie="0x999"
