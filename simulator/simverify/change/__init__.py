@@ -1,1 +1,1 @@
-"""."""
+"""Change scripts applied to a network, and the gate that judges them."""

@@ -18,7 +18,6 @@ from simverify.proof.headers import (
     SYN,
     TCP,
     UDP,
-    ContradictionError,
     index,
     opening,
     ttl,
@@ -127,12 +126,9 @@ class Conversation:
             receivers.setdefault(self.network.index[party.element], []).append(party)
         self._receivers = receivers
         targets = [prefix for party in question.receivers for prefix in party.addresses]
-        try:
-            self.slots, self.start = opening(
-                self.space, question.packet, question.sender.addresses, targets
-            )
-        except ContradictionError:
-            self.slots, self.start = blank(self.space), self.space.false
+        self.slots, self.start = opening(
+            self.space, question.packet, question.sender.addresses, targets
+        )
         if self.slots[index("nw_proto")].constant and self._proto == TCP:
             flags = self.slots[index("tcp_flags")]
             said = any(slot == index("tcp_flags") for slot, _, _ in checks_of(question.packet))

@@ -54,49 +54,78 @@ def _common(prefixes: Sequence[IPv4Network]) -> tuple[int, int]:
     return first & mask, mask
 
 
-class ContradictionError(ValueError):
-    """Two things that were said of the request cannot both hold."""
-
-
 def opening(
     space: Space,
     packet: Match,
     sources: Sequence[IPv4Network],
-    targets: Sequence[IPv4Network],
+    targets: Sequence[IPv4Network] | None,
 ) -> tuple[Slots, Set]:
     """Return the first packet: its slots, and which values of its open bits it may have.
 
     What `packet` does not say is open, within what a real sender uses: ports from 1, a TTL from
     1 (those that do not suffice are set aside later), any TOS. Unless `packet` says otherwise,
-    the source is one of `sources` and the destination one of `targets`; a source that `packet`
-    names is spoofed if it is not the sender's.
-
-    Raises:
-        ContradictionError: `packet` contradicts itself.
+    the source is one of `sources` and the destination one of `targets` (any where None); a source
+    that `packet` names is spoofed if it is not the sender's.
     """
-    fixed: dict[int, tuple[int, int]] = {}
+    fixed = _fixed(packet)
+    said = set(fixed)
+    within = space.true
+    source, target = index("nw_src"), index("nw_dst")
+    if source not in said:
+        fixed[source] = _common(sources)
+    if target not in said and targets is not None:
+        fixed[target] = _common(targets)
+    slots = _opened(space, fixed, _OPEN)
+    if source not in said:
+        within = within_prefixes(space, slots[source], sources)
+    if target not in said and targets is not None:
+        within = within & within_prefixes(space, slots[target], targets)
+    return slots, within & _real(space, slots, said)
 
-    def fix(slot: int, value: int, mask: int) -> None:
-        old_value, old_mask = fixed.get(slot, (0, 0))
-        if (old_value ^ value) & old_mask & mask:
-            raise ContradictionError(SLOTS[slot].name)
-        fixed[slot] = (old_value | value, old_mask | mask)
 
-    for slot, value, mask in checks_of(packet):
-        fix(slot, value, mask)
-    said = {slot for slot, (_, mask) in fixed.items() if mask}
-    if index("nw_src") not in said:
-        fix(index("nw_src"), *_common(sources))
-    if index("nw_dst") not in said:
-        fix(index("nw_dst"), *_common(targets))
+def arriving(space: Space, packet: Match) -> tuple[Slots, Set]:
+    """Return a packet as it arrives at a port, with all that `packet` does not say open.
+
+    Open are the fields of the protocol that `packet` names; without one, those of Ethernet.
+    """
+    fixed = _fixed(packet)
+    names = ["dl_src", "dl_dst"]
+    dl_type = fixed.get(index("dl_type"), (None, 0))
+    proto = fixed.get(index("nw_proto"), (None, 0))
+    if dl_type == (IPV4, 0xFFFF):
+        names += ["nw_src", "nw_dst", "nw_tos", "nw_ttl", "nw_proto"]
+        if proto in ((TCP, 0xFF), (UDP, 0xFF)):
+            names += ["tp_src", "tp_dst"]
+        if proto == (TCP, 0xFF):
+            names.append("tcp_flags")
+        if proto == (1, 0xFF):
+            names += ["icmp_type", "icmp_code"]
+    elif dl_type == (0x0806, 0xFFFF):
+        names += ["arp_spa", "arp_tpa", "arp_op", "arp_sha", "arp_tha"]
+    elif dl_type == (0x86DD, 0xFFFF):
+        names += ["ipv6_src", "ipv6_dst", "nw_tos", "nw_ttl", "nw_proto"]
+    else:
+        names.append("dl_type")
+    slots = _opened(space, fixed, names)
+    return slots, space.true
+
+
+def _fixed(packet: Match) -> dict[int, tuple[int, int]]:
+    """Return (value, mask) of each slot that a match speaks of."""
+    return {slot: (value, mask) for slot, value, mask in checks_of(packet)}
+
+
+def _opened(
+    space: Space, fixed: Mapping[int, tuple[int, int]], names: Sequence[str]
+) -> Slots:
     slots = list(blank(space))
-    for name in _OPEN:
+    for name in names:
         slot = SLOT[name]
         if name == "nw_ttl":
             block = ttl(space, 0)
         elif name.startswith("tp_"):
-            names = [name, *(f"{name}~{i}" for i in range(1, NAT_PORTS_BESIDE + 1))]
-            block = space.interleaved(names, slot.width)[0]
+            beside = [name, *(f"{name}~{i}" for i in range(1, NAT_PORTS_BESIDE + 1))]
+            block = space.interleaved(beside, slot.width)[0]
         else:
             block = space.block(name, slot.width)
         slots[slot.index] = block
@@ -106,15 +135,16 @@ def opening(
             if mask >> bit & 1:
                 bits[bit] = value >> bit & 1
         slots[place] = space.vec(tuple(bits))
+    return tuple(slots)
+
+
+def _real(space: Space, slots: Slots, said: set[int]) -> Set:
+    """Return where the open ports and the open TTL are ones that real senders use."""
     within = space.true
-    if index("nw_src") not in said:
-        within = within_prefixes(space, slots[index("nw_src")], sources)
-    if index("nw_dst") not in said:
-        within = within & within_prefixes(space, slots[index("nw_dst")], targets)
     for name in ("tp_src", "tp_dst", "nw_ttl"):
         if index(name) not in said:
             within = within & space.at_least(slots[index(name)], 1)
-    return tuple(slots), within
+    return within
 
 
 def open_bits(space: Space, slots: Slots) -> list[tuple[str, int, int]]:

@@ -89,6 +89,7 @@ class _Proof:
         self._began = began
         self._choices = machine.choices()
         self._conversation = Conversation(machine, question, self._choices)
+        self._failing = self._space.false
 
     def judgement(self) -> Judgement:
         question, space = self._question, self._space
@@ -171,6 +172,9 @@ class _Proof:
             live = [f for f in findings.get(claim, []) if self._live(f)]
             live.sort(key=lambda f: f.turn)
             refuting = [f for f in live if not f.unknown]
+            if claim in self._promised():
+                for finding in refuting:
+                    self._failing = self._failing | finding.where
             if refuting:
                 finding = shown[claim] = refuting[0]
                 results.append(self._result(claim, "refuted", finding))
@@ -297,7 +301,7 @@ class _Proof:
             else:
                 where, length, full = transcript.good[0].cond, len(script), script
         which, assignment = self._pinned(where)
-        choices = self._needed(where, assignment) if refuted else ()
+        choices = self._needed(self._failing | where, assignment) if refuted else ()
         return explain(self._conversation, full[:length], which), choices
 
     def _promised(self) -> Sequence[Claim]:

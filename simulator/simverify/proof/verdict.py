@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.proof.question import Claim, Verdict
+    from simverify.text import Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +153,70 @@ class Judgement:
     cost: Cost | None
     packets: Packets
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """A case, what it promised, and its judgement.
+
+    Attributes:
+        file, line: where the case is written.
+        variant: name of each variant -> the value it has here.
+        expect: the verdict that the case promises.
+    """
+
+    name: str
+    title: str
+    file: str
+    line: int
+    variant: Mapping[str, str]
+    expect: Verdict
+    promises: tuple[Claim, ...]
+    judgement: Judgement
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        return self.judgement.verdict
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the verdict is the one that the case promises."""
+        return self.judgement.verdict == self.expect
+
+    @property
+    def label(self) -> str:
+        """The name, with the variant in brackets where there is one."""
+        if not self.variant:
+            return self.name
+        shown = ", ".join(f"{name}={value}" for name, value in self.variant.items())
+        return f"{self.name} [{shown}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The results of a run of cases, in the order of their files."""
+
+    results: tuple[CaseResult, ...]
+    seconds: float
+    warnings: tuple[Diagnostic, ...] = ()
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many cases have this verdict."""
+        return sum(result.verdict == verdict for result in self.results)
+
+    @property
+    def as_expected(self) -> int:
+        """How many verdicts are those that the cases promise."""
+        return sum(result.as_expected for result in self.results)
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """Return 0, 1 or 3 as `verify` exits; `strict` judges the bare verdicts.
+
+        0: all as expected (strict: proved). 1: something refuted that was to be proved, or the
+        other way round. 3: nothing of that, but something vacuous or unknown unexpectedly.
+        """
+        off = [r for r in self.results if r.verdict != ("proved" if strict else r.expect)]
+        if any(r.verdict in ("refuted", "proved") for r in off):
+            return 1
+        return 3 if off else 0
