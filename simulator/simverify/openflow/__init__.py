@@ -10,6 +10,14 @@ from simverify.openflow.flow import (
     MeterEntry,
     Term,
 )
+from simverify.openflow.format import (
+    Printer,
+    format_actions,
+    format_flow,
+    format_group,
+    format_match,
+    format_meter,
+)
 from simverify.openflow.parse import (
     Parsed,
     parse_actions,
@@ -32,8 +40,14 @@ __all__ = [
     "MeterBand",
     "MeterEntry",
     "Parsed",
+    "Printer",
     "Protocol",
     "Term",
+    "format_actions",
+    "format_flow",
+    "format_group",
+    "format_match",
+    "format_meter",
     "parse_actions",
     "parse_flow",
     "parse_flows",

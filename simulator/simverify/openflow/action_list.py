@@ -66,6 +66,7 @@ def _read_action(item: Item, reading: Reading) -> Action:
         argument = item.value
         if not argument and not item.opened:
             argument = item.key.cut(len(name))
+        reading.opened = item.opened
         return row.read(argument, reading)
     port = item.key
     quoted = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name

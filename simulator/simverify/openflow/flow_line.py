@@ -131,9 +131,9 @@ class FlowReader:
                 if word is None:
                     return self._read_slowly(text, needs_actions)
             if isinstance(word, tuple):
-                for slot, value, mask in word:
+                for slot, value, mask, about in word:
                     if slot in terms:
-                        _merge(terms, slot, value, mask)
+                        _merge(terms, slot, value, mask, about)
                     else:
                         terms[slot] = (value, mask)
             else:
@@ -156,6 +156,8 @@ class FlowReader:
                 return () if not items else None
             word = self._word(items[0])
         except Fault:
+            return None
+        if isinstance(word, tuple) and not all(mask for _, _, mask, _ in word):
             return None
         if isinstance(word, Attribute) and word.name in _STATS:
             return word
@@ -190,9 +192,9 @@ class FlowReader:
                 if isinstance(word, Attribute):
                     self._say(said, word, item, faults)
                     continue
-                for slot, value, mask in word:
+                for slot, value, mask, about in word:
                     where[slot] = item
-                    _merge(terms, slot, value, mask)
+                    _merge(terms, slot, value, mask, about)
         except Fault as fault:
             faults.append(fault)
         actions: ActionList | None = None
@@ -271,9 +273,11 @@ class FlowReader:
         return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
 
 
-def _merge(terms: Found, slot: int, value: int, mask: int) -> None:
-    old_value, old_mask = terms.get(slot, (0, 0))
-    terms[slot] = (old_value & ~mask | value, old_mask | mask)
+def _merge(terms: Found, slot: int, value: int, mask: int, about: int) -> None:
+    old_value, old_mask = terms.pop(slot, (0, 0))
+    mask |= old_mask & ~about
+    if mask:
+        terms[slot] = (old_value & ~about | value, mask)
 
 
 def _moved(fault: Fault, by: int) -> Fault:

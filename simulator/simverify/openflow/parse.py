@@ -66,7 +66,9 @@ class Parsed(Generic[T]):
         return self.entries
 
 
-_REPLY = re.compile(r"(?:NXST|OFPST|NXT|OFPT)_\w+ (?:reply|request)\b.*:\s*")
+_REPLY = re.compile(
+    r"(?:NXST|OFPST)_\w+ (?:reply|request) .*\(xid=0x[0-9a-f]+\):(?: flags=\[\w+\])?"
+)
 _BAD = re.compile(r"[^\t\r\n -~]")
 _COMMENT = re.compile(r"#.*")
 

@@ -170,10 +170,12 @@ def read_mpls_ttl(piece: Piece, _: Reading) -> ofp.Action:
     return ofp.SetMpls("ttl", read_number(piece, 8, "an MPLS TTL"))
 
 
-def read_dec_ttl(piece: Piece, _: Reading) -> ofp.Action:
+def read_dec_ttl(piece: Piece, reading: Reading) -> ofp.Action:
     """`dec_ttl`, `dec_ttl(ID,...)`."""
+    if not piece and not reading.opened:
+        return ofp.DecTtl()
     ids = tuple(read_number(item.key, 16, "a controller's id") for item in split(piece))
-    return ofp.DecTtl(ids or (0,))
+    return ofp.DecTtl(ids)
 
 
 def read_delete_field(piece: Piece, reading: Reading) -> ofp.Action:

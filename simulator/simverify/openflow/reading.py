@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow.protocol import ANY
@@ -39,8 +39,8 @@ class Reading:
     depth: int = 0
     usable: int = ANY
     inner: tuple[Placed, ...] = ()
-    dump: bool = False
-    notes: list[tuple[str, str, int, int, str | None]] = field(default_factory=list)
+    opened: str = ""
+    """What stood between the action's word and its arguments."""
 
     def only(self, formats: int) -> None:
         """Note that a word of the list exists in `formats` only."""

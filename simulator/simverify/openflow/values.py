@@ -232,10 +232,6 @@ def _read_flags(piece: Piece, bits: Mapping[str, int], what: str) -> tuple[int, 
     return value, sum(bits.values())
 
 
-def _write_flags(value: int, mask: int, bits: Mapping[str, int]) -> str:
-    return "".join(("+" if value & bit else "-") + name for name, bit in bits.items() if mask & bit)
-
-
 def read_value(field: Field, piece: Piece, ports: Mapping[str, int]) -> tuple[int, int]:
     """Return value and mask of what stands after `field=`; bits outside of the mask are cleared.
 
@@ -346,12 +342,8 @@ def write_value(field: Field, value: int, mask: int, names: Mapping[int, str] | 
             return write_ipv6(value) + ("" if whole else "/" + write_mask(mask, 128))
         case "port" | "port32":
             return write_port(value, names)
-        case "ct_state":
-            return _write_flags(value, mask, CT_STATE_BITS)
-        case "tcp_flags":
-            return write_tcp_flags(value, mask)
-        case "tun_flags":
-            return _write_flags(value, mask, TUN_FLAG_BITS)
+        case "ct_state" | "tcp_flags" | "tun_flags":
+            return write_flags(value, mask, field.kind, whole=whole)
         case "frag":
             return write_frag(value, mask)
         case "packet_type":
@@ -385,12 +377,9 @@ def write_frag(value: int, mask: int) -> str:
     return "<error>"
 
 
-def write_tcp_flags(value: int, mask: int) -> str:
-    """Return TCP flags: `a|b` where all are matched, else `+a-b`."""
-    if mask == 0xFFF:
-        names = [name for name, bit in TCP_FLAG_BITS.items() if value & bit]
-        known = sum(TCP_FLAG_BITS.values())
-        if value & ~known:
-            names.append(f"[{value & ~known:#x}]")
-        return "|".join(names) if names else "0"
-    return _write_flags(value, mask, TCP_FLAG_BITS)
+def write_flags(value: int, mask: int, kind: str, *, whole: bool) -> str:
+    """Return flags: `a|b` where all of them are meant, else `+a-b`."""
+    bits = _FLAG_KINDS[kind]
+    if whole:
+        return "|".join(name for name, bit in bits.items() if value & bit) or "0"
+    return "".join(("+" if value & bit else "-") + name for name, bit in bits.items() if mask & bit)

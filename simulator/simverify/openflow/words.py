@@ -41,8 +41,11 @@ SHORTHANDS: dict[str, tuple[tuple[str, int], ...]] = {
 PRINTED_ONLY = {"gtpu_flags": "tun_gtpu_flags", "gtpu_msgtype": "tun_gtpu_msgtype"}
 """Names that ovs-ofctl prints and does not read."""
 
-Placed = tuple[tuple[int, int, int], ...]
-"""Slot index, value and mask, for each slot that a word speaks of."""
+Placed = tuple[tuple[int, int, int, int], ...]
+"""Slot index, value and mask, for each slot that a word speaks of, and which bits it is about.
+
+The bits that it is about forget what an earlier word said of them; the mask may be empty.
+"""
 
 MATCH_FIELDS: dict[str, Field] = {
     name: field for field in FIELDS for name in (field.name, *field.aliases)
@@ -50,7 +53,11 @@ MATCH_FIELDS: dict[str, Field] = {
 
 
 def _shorthand(pairs: tuple[tuple[str, int], ...]) -> Placed:
-    return tuple((SLOT[name].index, value, (1 << SLOT[name].width) - 1) for name, value in pairs)
+    rows = []
+    for name, value in pairs:
+        ones = (1 << SLOT[name].width) - 1
+        rows.append((SLOT[name].index, value, ones, ones))
+    return tuple(rows)
 
 
 _SHORTHANDS = {word: _shorthand(pairs) for word, pairs in SHORTHANDS.items()}
@@ -78,39 +85,48 @@ def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -
         return None
     if not given:
         if name.startswith("tun_metadata"):
-            return ((_PRESENT, 1 << int(name[12:]), 1 << int(name[12:])),)
+            return present(field)
         raise key.fault("missing-value", f"{name} needs a value", f"write {name}=...")
     number, mask = read_value(field, value, ports)
     return place(field, number, mask)
 
 
 def place(field: Field, value: int, mask: int) -> Placed:
-    """Return where the bits of a field's value stand in the slots; empty masks are left out."""
+    """Return where the bits of a field's value stand in the slots."""
     match field.name:
-        case "dl_vlan" if mask:
-            if value == 0xFFFF:
-                return ((_VLAN_TCI, 0, 0xFFFF),)
-            return ((_VLAN_TCI, value & 0xFFF | 0x1000, 0x1FFF),)
+        case "dl_vlan":
+            if mask and value == 0xFFFF:
+                return ((_VLAN_TCI, 0, 0xFFFF, 0xFFFF),)
+            ones = 0x1FFF if mask else 0
+            return ((_VLAN_TCI, (value & 0xFFF | 0x1000) & ones, ones, 0x1FFF),)
         case "vlan_vid":
-            mask = 0x1FFF if mask == field.all_ones else mask & 0x1FFF
-            return ((_VLAN_TCI, value & mask, mask),) if mask else ()
-        case "dl_vlan_pcp" | "vlan_pcp" if mask:
-            return ((_VLAN_TCI, (value & 7) << 13 | 0x1000, 0xF000),)
+            ones = 0x1FFF if mask == field.all_ones else mask & 0x1FFF
+            return ((_VLAN_TCI, value & ones, ones, 0x1FFF),)
+        case "dl_vlan_pcp" | "vlan_pcp":
+            ones = 0xF000 if mask else 0
+            return ((_VLAN_TCI, ((value & 7) << 13 | 0x1000) & ones, ones, 0xF000),)
         case "packet_type" if not value:
             # Ethernet, which every packet of an Ethernet bridge is.
             return ()
-        case "in_port_oxm" | "actset_output" | "in_port" if mask:
-            value &= OFPP_NONE
+        case "in_port_oxm" | "actset_output" | "in_port":
+            mask = OFPP_NONE if mask else 0
+            value &= mask
         case _ if field.name.startswith("tun_metadata") and not mask:
-            bit = 1 << int(field.name[12:])
-            return ((_PRESENT, bit, bit),)
+            return present(field)
     found = []
     at = field.width
     for part in field.parts:
         at -= part.width
         ones = (1 << part.width) - 1
-        part_mask = mask >> at & ones
-        if part.slot is not None and part_mask:
+        if part.slot is not None:
+            part_mask = mask >> at & ones
             part_value = value >> at & part_mask
-            found.append((part.slot.index, part_value << part.start, part_mask << part.start))
+            start = part.start
+            found.append((part.slot.index, part_value << start, part_mask << start, ones << start))
     return tuple(found)
+
+
+def present(field: Field) -> Placed:
+    """Return what says that a tunnel's option is there at all."""
+    bit = 1 << int(field.name[12:])
+    return ((_PRESENT, bit, bit, bit),)
