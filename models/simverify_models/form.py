@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simverify.text import suggest
 from simverify.text.scalars import FLAG, LOCATED, NAME, SENTENCE, VERSION, number
-from simverify.text.shape import Bad, Fields, Key, ListOf, MapOf, Record, Report, Text, Word
+from simverify.text.shape import Bad, Fields, Key, ListOf, MapOf, Placed, Record, Report, Text, Word
 from simverify_models.addresses import (
     ADDRESS,
     BACKEND,
@@ -79,19 +79,21 @@ DATAPATH = Key("datapath", DATAPATH_SHAPE, None, "which Open vSwitch forwards; u
 FLOWS = Key("flows", FILES, (), "files of flows, added in this order")
 GROUPS = Key("groups", FILES, (), "files of groups")
 METERS = Key("meters", FILES, (), "files of meters")
-PORTS = Key("ports", MapOf("port", OFPORT), {}, "OpenFlow number of each port; LOCAL is there")
+PORTS = Key(
+    "ports", MapOf("port", Placed(OFPORT)), {}, "OpenFlow number of each port; LOCAL is there"
+)
 NO_FLOOD = Key("no-flood", ListOf(LOCATED), (), "ports that FLOOD and NORMAL leave out")
 
 
 def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
-    ports: Mapping[str, int] = f[PORTS]
+    ports = {name: ofport for name, (ofport, _) in f[PORTS].items()}
     numbers: dict[int, str] = {}
-    for name, ofport in ports.items():
+    for name, (ofport, span) in f[PORTS].items():
         if ofport in numbers:
             report.error(
                 "duplicate-port",
                 f"ports '{numbers[ofport]}' and '{name}' both have number {ofport}",
-                f.place(PORTS),
+                span,
             )
         numbers[ofport] = name
     for port in f[NO_FLOOD]:
@@ -233,7 +235,7 @@ SEGMENT_SHAPE = Record(
 )
 
 PODS_PREFIX = Key("pods", NETWORK, None, "the pods that it answers for: NAME.pods in cases")
-BEHIND = Key("behind", MapOf("endpoint", NETWORK), {}, "what it routes to, by name")
+BEHIND = Key("behind", MapOf("endpoint", Placed(NETWORK)), {}, "what it routes to, by name")
 
 
 def _endpoint(f: Fields, report: Report) -> EndpointSpec | Bad:
@@ -244,8 +246,8 @@ def _endpoint(f: Fields, report: Report) -> EndpointSpec | Bad:
         pods=f[PODS_PREFIX],
         routes=_routes(f[ROUTES], {"eth0": (f[POD_ADDRESS],)}, report, complete=f.clean),
         behind={
-            name: BehindSpec(name, prefix, f.name, f.place(BEHIND))
-            for name, prefix in f[BEHIND].items()
+            name: BehindSpec(name, prefix, f.name, span)
+            for name, (prefix, span) in f[BEHIND].items()
         },
         span=f.span,
     )

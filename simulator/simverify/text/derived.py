@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from simverify.text.source import Source, Span
+from simverify.text.source import Origin, Source, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,3 +82,11 @@ def relocate(diagnostic: Diagnostic) -> Diagnostic:
     while span is not None and isinstance(span.source, Derived):
         span = span.source.origin(span.start, span.end)
     return replace(diagnostic, span=span)
+
+
+def relocate_origin(source: Source, origin: Origin) -> Origin:
+    """Return where a line of `source` was written, if `source` was made out of another text."""
+    if not isinstance(source, Derived):
+        return origin
+    line = source.position(source.line_starts[origin.line - 1])[0]
+    return Origin(source.name, line)

@@ -229,6 +229,24 @@ class MapOf(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Placed(Generic[T]):
+    """A value together with its place: its name's, where it has one."""
+
+    inner: Shape[T]
+
+    def read(self, node: Node, report: Report, name: Scalar | None = None) -> tuple[T, Span] | Bad:
+        """Read the value."""
+        value = self.inner.read(node, report, name)
+        if isinstance(value, Bad):
+            return BAD
+        return value, node.span if name is None else name.span
+
+    def schema(self) -> JsonSchema:
+        """Return the value's schema."""
+        return self.inner.schema()
+
+
+@dataclass(frozen=True, slots=True)
 class Key(Generic[T_co]):
     """A key of a record; `doc` goes into the schema."""
 

@@ -109,7 +109,7 @@ class _Open:
     nodes: list[Node] = field(default_factory=list)
 
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _TAB = re.compile(r"^[ ]*(\t)", re.MULTILINE)
 
 
