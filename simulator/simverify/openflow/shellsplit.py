@@ -282,7 +282,7 @@ class _Lexer:
                         f"no line that is '{here.delimiter}' ends the here-document",
                         here.span,
                     )
-                    here.word = None
+                    here.word = Word((), here.span, quoted=True)
                     break
                 self.at = end + 1
         self._pending = []
@@ -494,7 +494,8 @@ class _Lexer:
             self.at = len(self.text) if end < 0 else end + 1
             return Opaque(self.span(start))
         self.at = start + 1
-        return self._block()
+        self._block()
+        return Opaque(self.span(start))
 
     def _block(self) -> Opaque:
         """Pass over balanced brackets, quotes in them included."""

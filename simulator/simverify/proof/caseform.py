@@ -302,7 +302,7 @@ def expand(
         variant = {axis.name: _text(v) for axis, v in zip(axes, values, strict=True)}
         sets = tuple(Setting(axis.path, v) for axis, v in zip(axes, values, strict=True))
         matching = [
-            e for e in draft.exemptions if all(variant[n] == v.text for n, v in e.when.items())
+            e for e in draft.exemptions if all(variant.get(n) == v.text for n, v in e.when.items())
         ]
         if len({e.verdict for e in matching}) > 1:
             report.error(

@@ -153,12 +153,13 @@ class _Builder:
         line = self.source.position(min(at, len(self.source.text)))[0]
         line_start = self.source.line_starts[line - 1]
         tab = _TAB.match(self.source.text, line_start)
-        if tab:
+        if tab or self.source.text[at : at + 1] == "\t":
+            at = tab.start(1) if tab else at
             self.error(
                 "yaml-tab",
                 "a tab in the indentation",
-                tab.start(1),
-                tab.end(1),
+                at,
+                at + 1,
                 "indent with spaces (YAML 1.2, 6.1)",
             )
             return
