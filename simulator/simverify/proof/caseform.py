@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from simverify.proof.case import CaseSpec, Connections, Must, Ref, TrackedSpec
 from simverify.proof.question import CLAIMS, Claim, Verdict
 from simverify.text import suggest
-from simverify.text.scalars import LOCATED, NAME, SENTENCE, VERSION, number
+from simverify.text.scalars import LOCATED, NAME, SENTENCE, VALUE, VERSION, number
 from simverify.text.setting import Setting, parse_path
 from simverify.text.shape import (
     BAD,
@@ -105,7 +105,7 @@ class Exemption:
 
 
 VERDICT: Word[Verdict] = Word("verdict", VERDICTS)
-WHEN = Key("when", MapOf("variant", LOCATED))
+WHEN = Key("when", MapOf("variant", VALUE))
 WHEN_VERDICT: Key[Verdict] = Key("verdict", VERDICT)
 EXEMPTION = Record(
     "an exemption",

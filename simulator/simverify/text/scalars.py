@@ -24,6 +24,9 @@ def _located(node: Scalar, report: Report) -> Scalar | Bad:
 # A name such as 1.10 is a number to other readers of YAML, and so to a schema.
 NAME: Text[str] = Text("a name", _line, {"type": ["string", "number"], "minLength": 1})
 SENTENCE: Text[str] = Text("a text", _line, {"type": ["string", "number"]})
+VALUE: Text[Scalar] = Text(
+    "a value", _located, {"type": ["string", "number", "boolean"], "minLength": 1}
+)
 LOCATED: Text[Scalar] = Text("a text", _located, {"type": ["string", "number"], "minLength": 1})
 
 
