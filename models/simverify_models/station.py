@@ -6,8 +6,8 @@ prefix length; a Windows kube-proxy (userspace) is a select group whose buckets 
 of the proxy's own, DNAT in one zone and SNAT in another. Neighbours are known (the premise
 `resolved`).
 
-Tables: 0 where from, 1 services, 2 routes, 3 the proxy's source address, 4 neighbours, 10 mine or
-not, 11 forwarding, 12 and 13 replies to the proxy, 14 to the programs.
+Tables: 0 where from, 1 services, 2 mine or not, 3 forwarding, 4 routes, 5 the proxy's source
+address, 6 neighbours, 7 and 8 replies to the proxy, 9 to the programs.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PROXY_DNAT_ZONE = 1
 PROXY_SNAT_ZONE = 2
 SOCKETS_PORT = 1000
 _NO_PORT = 0xFFFF
-_CLASSIFY, _SERVICES, _ROUTES, _SOURCE, _NEIGHBOURS = 0, 1, 2, 3, 4
-_MINE, _FORWARD, _UNSNAT, _UNDNAT, _PROGRAMS = 10, 11, 12, 13, 14
+_CLASSIFY, _SERVICES, _MINE, _FORWARD, _ROUTES = range(5)
+_SOURCE, _NEIGHBOURS, _UNSNAT, _UNDNAT, _PROGRAMS = range(5, 10)
 
 
 @dataclass(frozen=True, slots=True)

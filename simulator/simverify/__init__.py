@@ -1,6 +1,7 @@
 """Prove Open vSwitch flows, request and reply, before they touch a switch.
 
-`load` reads a network, `verify` proves cases, `Network.trace` follows packets. What is wrong with
+`load` reads a network, `verify` proves cases, `Network.trace` follows packets,
+`gate` judges a change. What is wrong with
 the input is an `InputError` that says where, what, and how to mend it.
 """
 
@@ -9,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "Network", "Overrides", "load", "verify"]
+__all__ = ["InputError", "Network", "Overrides", "gate", "load", "verify"]
 
 if TYPE_CHECKING:
-    from simverify.session import Network, Overrides, load, verify
+    from simverify.session import Network, Overrides, gate, load, verify
     from simverify.text import InputError
 
 

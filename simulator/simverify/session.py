@@ -26,12 +26,14 @@ from simverify.text.derived import relocate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from simverify.change.gate import GateResult
     from simverify.network import Party, Topology
     from simverify.network.topology import Order
     from simverify.openflow.flow import Match
     from simverify.proof.case import CaseSpec, Ref
     from simverify.proof.casefile import BoundCase
     from simverify.proof.trace import Trace
+    from simverify.proof.verdict import FlowRef
     from simverify.text.yaml import Scalar
     from simverify_models.spec import FileRef, NetworkSpec
 
@@ -407,16 +409,16 @@ def questions(
     Raises:
         InputError: with all that is wrong in matches, flows and scripts.
     """
-    wrong: dict[Diagnostic, None] = {}
+    wrong: dict[str, Diagnostic] = {}
     found = []
     for item in bound:
         try:
             network = loader.network(item.network)
             found.append((item.case, network, question_of(item.case, network)))
         except InputError as error:
-            wrong.update(dict.fromkeys(error.diagnostics))
+            wrong.update((str(d), d) for d in error.diagnostics)
     if wrong:
-        raise InputError(wrong)
+        raise InputError(wrong.values())
     return found
 
 
@@ -457,11 +459,11 @@ def question_of(case: CaseSpec, network: Network) -> Question:
 
 
 def _unsupported(packet: Match) -> str | None:
-    """Say what of a request cannot be judged: conversations of other protocols than TCP."""
+    """Say what of a request cannot be judged: conversations of other protocols than TCP and UDP."""
     values = {term.field.name: term.value for term in packet.terms}
     proto = values.get("nw_proto", values.get("ip_proto"))
-    if values.get("eth_type", values.get("dl_type")) != 0x0800 or proto != 6:
-        return "conversations of protocols other than TCP over IPv4 are not modelled"
+    if values.get("eth_type", values.get("dl_type")) != 0x0800 or proto not in (6, 17):
+        return "conversations of protocols other than TCP and UDP over IPv4 are not modelled"
     return None
 
 
@@ -504,3 +506,94 @@ def judge(
         tuple(promises),
         judgement,
     )
+
+
+def gate(
+    change: Sequence[str | Path],
+    network: str | Path,
+    paths: Sequence[str | Path] = (),
+    overrides: Overrides | None = None,
+    *,
+    pattern: str | None = None,
+    budget_s: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> GateResult:
+    """Judge the cases of a network before and after a change.
+
+    Args:
+        change: the change scripts, applied in order.
+        network: the network file; only cases about it are judged.
+        paths: case files or folders; the network's own folder where empty.
+        overrides: what to put over the network, before and after.
+        pattern, budget_s, progress: as in `verify`.
+
+    Raises:
+        InputError: with all that is wrong in any of the files.
+    """
+    from simverify.change.gate import compare
+    from simverify.proof.casefile import load_cases, open_cases
+
+    overrides = overrides or Overrides()
+    network = Path(network)
+    files = open_cases([Path(path) for path in paths or (network.parent,)])
+    bound = [
+        b
+        for b in load_cases(files, sets=overrides.sets, adjust=overrides.adjust)
+        if b.case.network.path.resolve() == network.resolve()
+        and (pattern is None or fits(b.case.name, pattern))
+    ]
+    if not bound:
+        message = f"no case asks about {network}"
+        raise InputError([Diagnostic("error", "no-case", message, place=str(network))])
+    loaders = (
+        Loader(overrides),
+        Loader(replace(overrides, changes=(*overrides.changes, *(Path(c) for c in change)))),
+    )
+    asked = [questions(bound, loader) for loader in loaders]
+    runs = []
+    for number, (side, loader) in enumerate(zip(asked, loaders, strict=True)):
+        began = time.perf_counter()
+        results = []
+        for place, (case, of, question) in enumerate(side):
+            results.append(judge(case, of, question, budget_s))
+            if progress is not None:
+                progress(number * len(side) + place + 1, 2 * len(side))
+        seconds = time.perf_counter() - began
+        runs.append(Verification(tuple(results), seconds, tuple(loader.warnings)))
+    return compare(runs[0], runs[1], _opened(asked[0], asked[1]))
+
+
+def _opened(
+    before: Sequence[tuple[CaseSpec, Network, Question]],
+    after: Sequence[tuple[CaseSpec, Network, Question]],
+) -> list[str]:
+    """Say which replies that nobody asked for get through only after the change."""
+    from simverify.proof.stray import stray_replies
+
+    found: dict[FlowRef, dict[str, None]] = {}
+    known: dict[tuple[object, ...], list[tuple[str, str, int, FlowRef]]] = {}
+
+    def strays(network: Network, question: Question) -> list[tuple[str, str, int, FlowRef]]:
+        key = (id(network), question.sender, question.receivers, question.packet)
+        if key not in known:
+            known[key] = [
+                (s.sender, s.receiver, s.count, s.flow)
+                for s in stray_replies(network.machine, question)
+            ]
+        return known[key]
+
+    for (_, old, old_question), (_, new, question) in zip(before, after, strict=True):
+        had: dict[tuple[str, str], int] = {}
+        for sender, receiver, count, _ in strays(old, old_question):
+            had[sender, receiver] = had.get((sender, receiver), 0) + count
+        now: dict[tuple[str, str], int] = {}
+        for sender, receiver, count, _ in strays(new, question):
+            now[sender, receiver] = now.get((sender, receiver), 0) + count
+        for sender, receiver, _, flow in strays(new, question):
+            if now[sender, receiver] > had.get((sender, receiver), 0):
+                found.setdefault(flow, {})[f"{sender} to {receiver}"] = None
+    return [
+        f"lets +inv through: a SYN+ACK that nobody asked for gets from {', '.join(ways)} "
+        f"by {flow.text}" + (f" ({flow.file}:{flow.line})" if flow.file else "")
+        for flow, ways in found.items()
+    ]

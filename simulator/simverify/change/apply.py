@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 from simverify.openflow.flow_line import FlowReader
 from simverify.openflow.parse import diagnose, parse_flow, parse_flows, parse_group, parse_groups
 from simverify.openflow.pipeline import FlowFilter, FlowTable, Pipeline
-from simverify.openflow.script import (
+from simverify.openflow.commands import (
     FileCommand,
     FlowCommand,
     GroupCommand,
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.openflow.flow import Flow
-    from simverify.openflow.script import Argument, Command, Script
+    from simverify.openflow.commands import Argument, Command
+    from simverify.openflow.script import Script
     from simverify.text import Span
     from simverify_models.spec import NetworkSpec
 

@@ -7,7 +7,7 @@ inside the state's set, which splits there.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simverify.engine import tracker_table
@@ -42,6 +42,14 @@ _NW_SRC, _NW_DST, _TP_SRC, _TP_DST = (
 _TCP_FLAGS = SLOT["tcp_flags"].index
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A state whose fate the tracker does not decide by headers alone, and why."""
+
+    state: State
+    reason: str
+
+
 class Conntrack:
     """The trackers of one network: they share code, not entries."""
 
@@ -51,7 +59,7 @@ class Conntrack:
 
     def track(
         self, state: State, op: Track, tracker: str, zone: int, nw_proto: int | None
-    ) -> Iterator[State]:
+    ) -> Iterator[State | Doubt]:
         """Run one ct() on a state; yield what it splits into, with headers and ct fields set.
 
         Args:
@@ -65,7 +73,7 @@ class Conntrack:
         if nw_proto is None:
             yield self._written(state.copy(), op, tracker, zone, None, INV, False, None, None)
             return
-        if state.conn is not None and not op.force:
+        if state.conn is not None and state.conn[2] == _tuple_of(state) and not op.force:
             entry = self._by_serial(state, state.conn[0])
             if entry is not None and entry.tracker == tracker and entry.zone == zone:
                 yield self._kept(state, op, tracker, zone, entry)
@@ -75,12 +83,17 @@ class Conntrack:
             # a new zone begins without what the last one said of the packet
             state = state.copy()
             state.put(_CT_STATE, self._space.constant(8, 0))
+        # A packet that this zone has translated is looked up by the tuple of the other direction,
+        # which the translation leaves alone.
+        natted = bool(state.slots[_CT_STATE].value & (SNAT | DNAT))
+        asked = key.turned() if natted else key
         rest = state.cond
         for entry in reversed(state.entries):
             if (entry.tracker, entry.zone, entry.nw_proto) != (tracker, zone, nw_proto):
                 continue
-            for reply, wanted in ((False, entry.original), (True, entry.reply)):
-                hit = self._equal(rest, key, wanted)
+            for backwards, wanted in ((False, entry.original), (True, entry.reply)):
+                reply = backwards != natted
+                hit = self._equal(rest, asked, wanted)
                 if hit.satisfiable():
                     rest = rest & ~hit
                     yield from self._found(state.copy(hit), op, tracker, zone, entry, reply, key)
@@ -127,13 +140,21 @@ class Conntrack:
         entry: Entry,
         reply: bool,
         key: Tuple4,
-    ) -> Iterator[State]:
+    ) -> Iterator[State | Doubt]:
         if op.force and reply:
             state.entries = tuple(e for e in state.entries if e is not entry)
             yield from self._create(state, op, tracker, zone, entry.nw_proto, key)
             return
         for flags, now in self._by_flags(state, entry.nw_proto):
             step = tracker_table.step(entry.nw_proto, entry.state, reply, flags)
+            if step.others or entry.state in tracker_table.machine(entry.nw_proto).doubtful:
+                what = "reply" if reply else "request"
+                yield Doubt(
+                    now,
+                    f"what zone {zone} says of this {what} depends on TCP sequence numbers "
+                    f"(its entry is {entry.state})",
+                )
+                continue
             ct_state = now.slots[_CT_STATE].value
             if step.verdict == "restart":
                 now.entries = tuple(e for e in now.entries if e is not entry)
@@ -153,9 +174,9 @@ class Conntrack:
 
     def _unseen(
         self, state: State, op: Track, tracker: str, zone: int, nw_proto: int, key: Tuple4
-    ) -> Iterator[State]:
+    ) -> Iterator[State | Doubt]:
         """No entry has the packet's tuple: perhaps one has that from before a translation."""
-        if state.slots[_CT_STATE].value & (SNAT | DNAT):
+        if op.nat is None and state.slots[_CT_STATE].value & (SNAT | DNAT):
             old = Tuple4(*(state.slots[i] for i in (_ORIGIN[1], _ORIGIN[2], _ORIGIN[3], _ORIGIN[4])))
             rest = state.cond
             for entry in reversed(state.entries):
@@ -383,7 +404,7 @@ class Conntrack:
             self._mark(state, op, entry)
         state.conn = None
         if op.nat is None and entry is not None:
-            state.conn = (entry.serial, reply)
+            state.conn = (entry.serial, reply, _tuple_of(state))
         state.note(
             Tracked(
                 state.packet,

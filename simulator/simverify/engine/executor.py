@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, assert_never
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.choice import Choices
-from simverify.engine.conntrack import IPV4, TCP, UDP, Conntrack
+from simverify.engine.conntrack import IPV4, TCP, UDP, Conntrack, Doubt
 from simverify.engine.learning import learned_flow, learned_hits
 from simverify.engine.state import (
     HEADERS,
@@ -682,6 +682,9 @@ class Executor:
                 yield from self._give_up(now, frame, proto)
                 continue
             for tracked in self._conntrack.track(now, op, tracker, zone, proto):
+                if isinstance(tracked, Doubt):
+                    yield from self._give_up(tracked.state, frame, tracked.reason)
+                    continue
                 yield from self._forked(now, tracked, frame, op)
 
     def _untrackable(self, state: State, op: prog.Track) -> str | None:

@@ -90,6 +90,11 @@ class Learned:
     by: Flow
 
 
+Pointer = tuple[int, bool, Tuple4]
+"""An entry's serial, whether the packet is a reply of it, and the addresses and ports for which
+that holds: a rewrite of one of them makes the datapath forget."""
+
+
 LeafKind = Literal["delivered", "dropped", "expired", "punted", "looped", "lost", "unknown"]
 
 
@@ -171,7 +176,7 @@ class State:
         stack: what is still to be done, see `executor`.
         bridge: index of the bridge that has the packet.
         entered: port by which it came into this bridge.
-        conn: serial of the entry that the datapath's packet points to, and whether as reply.
+        conn: the entry that the datapath's packet points to.
         recircs: recirculations in this visit.
         depth: levels of resubmit, as Open vSwitch counts them.
         emitted: whether this visit has put the packet anywhere.
@@ -208,7 +213,7 @@ class State:
         self.stack: Stack | None = None
         self.bridge = 0
         self.entered = 0
-        self.conn: tuple[int, bool] | None = None
+        self.conn: Pointer | None = None
         self.recircs = 0
         self.depth = 0
         self.emitted = False
@@ -290,7 +295,7 @@ class Restore:
     slots: Slots
     bridge: int
     entered: int
-    conn: tuple[int, bool] | None
+    conn: Pointer | None
     recircs: int
     depth: int
 

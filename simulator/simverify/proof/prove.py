@@ -284,14 +284,11 @@ class _Proof:
         self, shown: dict[Claim, Finding], transcript: Transcript, script: Sequence[Turn]
     ) -> tuple[tuple[Exchange, ...], tuple[ChoiceResult, ...]]:
         """Return the conversation to show: of the first promise that fails, else of one that works."""
-        order = [*self._promised(), *CLAIMS]
-        finding = next((shown[claim] for claim in order if claim in shown), None)
-        refuted = finding is not None and finding.claim in self._promised()
-        if finding is not None and refuted:
-            length = finding.turn + 1
-            where = finding.where
-            in_ordinary = finding in transcript.findings
-            full = script if in_ordinary else RETRANSMITTED
+        failed = next((claim for claim in self._promised() if claim in shown), None)
+        if failed is not None:
+            finding = shown[failed]
+            length, where = finding.turn + 1, finding.where
+            full = RETRANSMITTED if failed == "retransmitted" else script
         else:
             if not transcript.good:
                 finals = [f for finals in transcript.finals[:1] for f in finals]
@@ -301,7 +298,7 @@ class _Proof:
             else:
                 where, length, full = transcript.good[0].cond, len(script), script
         which, assignment = self._pinned(where)
-        choices = self._needed(self._failing | where, assignment) if refuted else ()
+        choices = self._needed(self._failing | where, assignment) if failed is not None else ()
         return explain(self._conversation, full[:length], which), choices
 
     def _promised(self) -> Sequence[Claim]:
