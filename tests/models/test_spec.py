@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from simverify.text import InputError
-from simverify_models.override import Tables, bridge_alone, with_tables
-from simverify_models.read import read_file, read_network
+from simverify.text import InputError, Source
+from simverify.text.yaml import read_yaml
+from simverify_models.alone import bridge_alone
+from simverify_models.read import NetworkFile, build_network, read_file, read_network
 
 if TYPE_CHECKING:
     from simverify_models.spec import NetworkSpec
@@ -353,24 +356,6 @@ def test_a_name_with_dots_is_quoted(tmp_path: Path) -> None:
     assert spec.hosts["node1"].interfaces["eth0.100"].port.port == "eth0.100"
 
 
-def test_other_tables_take_the_place_of_the_networks(tmp_path: Path) -> None:
-    """`--flows br=FILE` replaces all flows of that switch, files in order, and nothing else."""
-    spec = with_tables(small(tmp_path), Tables(flows=["br-int=a.txt", "br-int=b.txt"]))
-    assert [str(f.path) for f in spec.switches["br-int"].flows] == ["a.txt", "b.txt"]
-    assert spec.switches["br-int"].groups == ()
-    with pytest.raises(InputError) as caught:
-        with_tables(small(tmp_path), Tables(flows=["br-in=a.txt"], groups=["x"]))
-    assert str(caught.value) == (
-        "--flows:1:1: error[unknown-element]: no switch is called 'br-in'\n"
-        "1 | br-in=a.txt\n"
-        "  | ^^^^^\n"
-        "   = help: did you mean 'br-int'?\n"
-        "--groups:1:1: error[bad-option]: expected SWITCH=FILE, not 'x'\n"
-        "1 | x\n"
-        "  | ^"
-    )
-
-
 def test_a_bridge_alone_is_a_network() -> None:
     """`--bridge` and `--ports` make a network of one switch."""
     spec = bridge_alone("br0", ["br0=p1:1,p2:2"])
@@ -383,3 +368,20 @@ def test_a_bridge_alone_is_a_network() -> None:
         "  |          ^^\n"
         "   = help: the number is from 1 to 65279"
     )
+
+
+_WORDS = ["", "x", "br-int.pod1", "10.10.0.11/24", "10.0.0.0/8", "[a]", "{a: b}", "true", "1", "@"]
+_LINES = NOTES.read_text().splitlines()
+
+
+@given(st.integers(0, len(_LINES) - 1), st.sampled_from(_WORDS), st.booleans())
+def test_any_line_may_be_wrong(number: int, word: str, whole: bool) -> None:
+    """A network with a line replaced is read or refused with a place in it, never a traceback."""
+    line = _LINES[number]
+    changed = word if whole else f"{line.partition(':')[0]}: {word}"
+    text = "\n".join([*_LINES[:number], changed, *_LINES[number + 1 :]])
+    try:
+        build_network(NetworkFile(NOTES, read_yaml(Source("n.yaml", text))))
+    except InputError as caught:
+        for diagnostic in caught.diagnostics:
+            assert str(diagnostic).startswith("n.yaml:")

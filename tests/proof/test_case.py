@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from simverify.proof.casefile import load_cases, open_cases, read_cases
-from simverify.text import InputError
+from simverify.proof.casefile import CaseFile, load_cases, open_cases, read_cases
+from simverify.text import InputError, Source
+from simverify.text.yaml import read_yaml
 
 NOTES = Path(__file__).parents[2] / "cases" / "noencap-windows"
 
@@ -310,3 +313,20 @@ def test_exemptions_that_disagree_are_an_error(tmp_path: Path) -> None:
         "verdict: refuted}", "verdict: refuted}, {when: {gateway: 10.1.1.1}, verdict: unknown}"
     )
     assert "expect different verdicts" in errors(tmp_path, ONE + both)
+
+
+_WORDS = ["", "x", "node2.pods@1.2.3.4", "[a]", "{a: b}", "true", "- b", "@", "refuted", "pod1"]
+_LINES = (NOTES / "forwarding.yaml").read_text().splitlines()
+
+
+@given(st.integers(0, len(_LINES) - 1), st.sampled_from(_WORDS), st.booleans())
+def test_any_line_may_be_wrong(number: int, word: str, whole: bool) -> None:
+    """Cases with a line replaced are read or refused with a place in them, never a traceback."""
+    line = _LINES[number]
+    changed = word if whole else f"{line.partition(':')[0]}: {word}"
+    text = "\n".join([*_LINES[:number], changed, *_LINES[number + 1 :]])
+    try:
+        load_cases([CaseFile(NOTES / "c.yaml", read_yaml(Source("c.yaml", text)))])
+    except InputError as caught:
+        for diagnostic in caught.diagnostics:
+            assert str(diagnostic).startswith("c.yaml:")
