@@ -1,1 +1,1 @@
-"""."""
+"""Verdicts told to people and to machines."""

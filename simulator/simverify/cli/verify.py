@@ -1,0 +1,65 @@
+"""`simverify verify`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from simverify.cli.options import OVERRIDES, SELECTION, file, output, overrides_of
+from simverify.cli.output import Progress, colored, warn, write
+
+
+@click.command("verify")
+@click.argument("cases", nargs=-1, metavar="[CASE|DIR]...")
+@OVERRIDES
+@SELECTION
+@click.option("-j", "jobs", type=click.IntRange(min=1), metavar="N", help="Processes to use.")
+@click.option("--explain", is_flag=True, help="Show a conversation of the proved cases, too.")
+@click.option("--strict", is_flag=True, help="Judge the bare verdicts: all are to be proved.")
+@output("text", "json", "junit")
+def command(
+    cases: tuple[str, ...],
+    budget: float | None,
+    pattern: str | None,
+    jobs: int | None,
+    explain: bool,
+    strict: bool,
+    form: str,
+    target: str | None,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Prove the cases of files and folders (default: cases/).
+
+    A verdict a line; counterexamples after.
+    """
+    from simverify import session
+    from simverify.report.forms import verification_report
+
+    del jobs
+    overrides = overrides_of(**options)
+    progress = Progress("cases", quiet=quiet)
+    found = session.verify(
+        [file(name) for name in cases] or ["cases"],
+        overrides,
+        pattern=pattern,
+        budget_s=budget,
+        progress=progress,
+    )
+    progress.clear()
+    warn(found.warnings, quiet=quiet)
+    text = verification_report(
+        found,
+        form,
+        overrides=overrides,
+        explain=explain,
+        strict=strict,
+        quiet=quiet,
+        color=colored(target),
+    )
+    write(text, target)
+    return found.exit_code(strict=strict)
+
+
+__all__ = ["command"]
