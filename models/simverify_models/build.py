@@ -74,8 +74,7 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
     for segment in spec.segments.values():
         elements[segment.name] = _segment(segment, spec)
         links.extend(
-            Link(Port(segment.name, str(ref)), Port(ref.element, ref.port))
-            for ref in segment.ports
+            Link(Port(segment.name, str(ref)), Port(ref.element, ref.port)) for ref in segment.ports
         )
     return Topology(elements, links)
 
@@ -84,6 +83,7 @@ def party(spec: NetworkSpec, name: str, address: IPv4Address | None = None) -> P
     """Return who a case means: a pod, a host, an endpoint, its pods, or what is behind it.
 
     Args:
+        spec: the network.
         name: one of `spec.talkers()`.
         address: one of its addresses; all of them where None.
     """
@@ -180,9 +180,7 @@ def _host(host: HostSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Elemen
         )
         for service in host.services.values()
     ]
-    station = Station(
-        nics, _routes(host.routes), _known(nics, neighbours), services=services
-    )
+    station = Station(nics, _routes(host.routes), _known(nics, neighbours), services=services)
     return _element(host.name, "host", station)
 
 
@@ -226,7 +224,7 @@ def compiled(flows: Iterable[Line], groups: Iterable[Line] = ()) -> Pipeline:
 
 
 def _segment(segment: SegmentSpec, spec: NetworkSpec) -> Element:
-    """A wire: each MAC behind its port. A MAC that nobody has goes nowhere."""
+    """Return a wire: each MAC behind its port; one that nobody has goes nowhere."""
     ports = {str(ref): number for number, ref in enumerate(segment.ports, 1)}
     lines = []
     for ref in segment.ports:

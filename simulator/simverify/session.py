@@ -1,8 +1,8 @@
 """Networks and cases from files, with what a command line sets over them: the Python API.
 
-    >>> import simverify
-    >>> network = simverify.load("cases/noencap-windows/network.yaml")
-    >>> verification = simverify.verify(["cases/noencap-windows"])
+>>> import simverify
+>>> network = simverify.load("cases/noencap-windows/network.yaml")
+>>> verification = simverify.verify(["cases/noencap-windows"])
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from simverify.change.gate import GateResult
     from simverify.network import Party, Topology
     from simverify.network.topology import Order
-    from simverify.openflow.flow import Match
+    from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry
+    from simverify.openflow.parse import Parsed
+    from simverify.openflow.script import Script
     from simverify.proof.case import CaseSpec, Ref
     from simverify.proof.casefile import BoundCase
     from simverify.proof.trace import Trace
@@ -143,8 +145,13 @@ class Library:
             from simverify_models.read import read_file
 
             source = read_file(file.path, file.span)
-            parse = {"flows": parse_flows, "groups": parse_groups, "meters": parse_meters}[kind]
-            parsed = parse(source, ports=ports) if kind != "meters" else parse(source)
+            parsed: Parsed[Flow] | Parsed[GroupEntry] | Parsed[MeterEntry]
+            if kind == "flows":
+                parsed = parse_flows(source, ports=ports)
+            elif kind == "groups":
+                parsed = parse_groups(source, ports=ports)
+            else:
+                parsed = parse_meters(source)
             entries = self._read[key] = parsed.checked()
             self.diagnostics.extend(parsed.diagnostics)
         return entries
@@ -287,7 +294,7 @@ class Loader:
         self._library = Library()
         self._networks: dict[int, Network] = {}
         self._kept: list[NetworkSpec] = []
-        self._scripts: list[object] | None = None
+        self._scripts: list[Script] | None = None
         self.warnings: list[Diagnostic] = []
 
     def network(self, spec: NetworkSpec) -> Network:
@@ -329,7 +336,7 @@ class Loader:
         assert network.invariants is not None
         return network
 
-    def scripts(self):  # type: ignore[no-untyped-def]  # a list of Script
+    def scripts(self) -> list[Script]:
         """Return the change scripts, read.
 
         Raises:
@@ -389,9 +396,7 @@ def verify(
         results.append(judge(case, network, question, budget_s))
         if progress is not None:
             progress(number + 1, len(asked))
-    return Verification(
-        tuple(results), time.perf_counter() - began, tuple(loader.warnings)
-    )
+    return Verification(tuple(results), time.perf_counter() - began, tuple(loader.warnings))
 
 
 def fits(name: str, pattern: str) -> bool:
@@ -525,7 +530,9 @@ def gate(
         network: the network file; only cases about it are judged.
         paths: case files or folders; the network's own folder where empty.
         overrides: what to put over the network, before and after.
-        pattern, budget_s, progress: as in `verify`.
+        pattern: as in `verify`.
+        budget_s: as in `verify`.
+        progress: as in `verify`.
 
     Raises:
         InputError: with all that is wrong in any of the files.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from simverify.openflow.parse import parse_match
 from simverify.proof.prove import prove
-from simverify.proof.question import Question
-from simverify.proof.verdict import Exchange, Judgement
 from simverify.session import judge
 from tests.notes.variants import HOME, Truth, asked, read_truth
 
+if TYPE_CHECKING:
+    from simverify.proof.question import Claim, Question
+    from simverify.proof.verdict import Exchange, Judgement
+
 TRUTH = read_truth((HOME / "truth.txt").read_text())
-CONNECTION = ("delivered", "answered", "one-connection")
+CONNECTION: tuple[Claim, ...] = ("delivered", "answered", "one-connection")
 
 
 def name_of(truth: Truth) -> str:
@@ -36,12 +39,12 @@ def test_verdicts_are_those_of_the_real_switch(truth: Truth) -> None:
     claims = {claim.claim: claim.verdict for claim in result.judgement.claims}
     assert result.promises == CONNECTION
     assert result.verdict == ("proved" if truth.passed else "refuted")
-    assert (set(claims.get(c) for c in CONNECTION) == {"proved"}) == truth.passed
+    assert ({claims.get(c) for c in CONNECTION} == {"proved"}) == truth.passed
 
 
 @pytest.mark.parametrize("truth", TRUTH, ids=name_of)
 def test_each_packet_goes_the_way_of_the_real_one(truth: Truth) -> None:
-    """The truth's own packet, followed: the same ports, the same rewritten headers, the same end."""
+    """The truth's own packet goes by the same ports, with the same headers, to the same end."""
     _, network, question = asked(truth.variant, "file")[truth.case]
     judgement = prove(network.machine, _like_the_truth(question))
     assert [shown(exchange) for exchange in judgement.conversation] == [
@@ -67,7 +70,7 @@ def _like_the_truth(question: Question) -> Question:
 
 
 def covers_one_flow(judgement: Judgement) -> bool:
-    """Whether addresses and ports were pinned: open are only TTL, TOS and the host's own address."""
+    """Whether only TTL, TOS and the host's own address are open."""
     return {name.split("[")[0] for name in judgement.packets.open} <= {
         "nw_ttl",
         "nw_tos",
@@ -84,7 +87,9 @@ def shown(exchange: Exchange) -> tuple[str, str, tuple[str, ...], str | None]:
         if hop.at == "br-int":
             if not way:
                 way.append(names.get(hop.in_port, hop.in_port))
-            way.append(f"OVS>{names.get(hop.out_port, hop.out_port)}" if hop.out_port else "OVS-DROP")
+            way.append(
+                f"OVS>{names.get(hop.out_port, hop.out_port)}" if hop.out_port else "OVS-DROP"
+            )
         elif hop.at == "node1" and way:
             if hop.out_port == "sockets":
                 way.append("HOST-RX")

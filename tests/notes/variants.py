@@ -46,9 +46,7 @@ def read_truth(text: str) -> list[Truth]:
             delivered = None if match[4] == "None" else match[4]
             seen = Seen(match[1], match[2], _way(match[3]), delivered)
             last = found.pop()
-            found.append(
-                Truth(last.variant, last.case, last.passed, (*last.packets, seen))
-            )
+            found.append(Truth(last.variant, last.case, last.passed, (*last.packets, seen)))
     return found
 
 

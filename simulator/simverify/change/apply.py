@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.openflow.flow_line import FlowReader
-from simverify.openflow.parse import diagnose, parse_flow, parse_flows, parse_group, parse_groups
-from simverify.openflow.pipeline import FlowFilter, FlowTable, Pipeline
 from simverify.openflow.commands import (
     FileCommand,
     FlowCommand,
@@ -18,14 +15,17 @@ from simverify.openflow.commands import (
     NotModelled,
     SetForwarding,
 )
+from simverify.openflow.flow_line import FlowReader
+from simverify.openflow.parse import diagnose, parse_flow, parse_flows, parse_group, parse_groups
+from simverify.openflow.pipeline import FlowFilter, FlowTable, Pipeline
 from simverify.text import Diagnostic, InputError, Origin, Source, suggest
 from simverify.text.derived import relocate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simverify.openflow.flow import Flow
     from simverify.openflow.commands import Argument, Command
+    from simverify.openflow.flow import Flow
     from simverify.openflow.script import Script
     from simverify.text import Span
     from simverify_models.spec import NetworkSpec
@@ -42,9 +42,7 @@ class Changed:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def apply_script(
-    script: Script, spec: NetworkSpec, pipelines: Mapping[str, Pipeline]
-) -> Changed:
+def apply_script(script: Script, spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Changed:
     """Return the network as the script leaves it; what is given stays as it is.
 
     Raises:
@@ -138,26 +136,34 @@ class _Application:
             number = str(command.text).strip().removeprefix("group_id=")
             if not number.isdigit():
                 raise _error(
-                    "bad-group", f"'{command.text}' names no group", command.text.span,
+                    "bad-group",
+                    f"'{command.text}' names no group",
+                    command.text.span,
                     "write group_id=NUMBER",
                 )
             pipeline.groups.pop(int(number), None)
             return
         if command.verb not in ("add-group", "mod-group"):
             raise _error(
-                "not-modelled", f"{command.verb} is not modelled", command.span,
+                "not-modelled",
+                f"{command.verb} is not modelled",
+                command.span,
                 "write the whole group with mod-group",
             )
         group = replace(parse_group(command.text.text, ports=ports), origin=where)
         there = group.group_id in pipeline.groups
         if command.verb == "add-group" and there:
             raise _error(
-                "duplicate-group", f"there is a group {group.group_id} already",
-                command.text.span, "change it with mod-group",
+                "duplicate-group",
+                f"there is a group {group.group_id} already",
+                command.text.span,
+                "change it with mod-group",
             )
         if command.verb == "mod-group" and not there and not command.options.may_create:
             raise _error(
-                "unknown-group", f"there is no group {group.group_id}", command.text.span,
+                "unknown-group",
+                f"there is no group {group.group_id}",
+                command.text.span,
                 "add it with add-group",
             )
         pipeline.groups[group.group_id] = group
@@ -181,7 +187,9 @@ class _Application:
                 pipeline.groups[group.group_id] = group
         else:
             raise _error(
-                "not-modelled", f"{command.verb} of a file is not modelled", command.span,
+                "not-modelled",
+                f"{command.verb} of a file is not modelled",
+                command.span,
                 "write its commands into the script",
             )
 

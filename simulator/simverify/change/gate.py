@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from simverify.proof.question import Verdict
     from simverify.proof.verdict import CaseResult, Verification
+    from simverify.text import Diagnostic
 
 _GOODNESS: dict[Verdict, int] = {"refuted": 0, "unknown": 1, "vacuous": 1, "proved": 2}
 
@@ -53,6 +54,26 @@ class GateResult:
     pairs: tuple[Pair, ...]
     lets_through: tuple[str, ...] = ()
 
+    @property
+    def mends(self) -> tuple[Pair, ...]:
+        """What is better after the change."""
+        return self.having("mends")
+
+    @property
+    def breaks(self) -> tuple[Pair, ...]:
+        """What is worse."""
+        return self.having("breaks")
+
+    @property
+    def unchanged(self) -> tuple[Pair, ...]:
+        """What has the same verdict, or another that is no better."""
+        return self.having("unchanged")
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What there was to say about the files and scripts, after the change."""
+        return self.after.warnings
+
     def having(self, effect: str) -> tuple[Pair, ...]:
         """Return the pairs that the change mends, breaks or leaves."""
         return tuple(pair for pair in self.pairs if pair.effect == effect)
@@ -60,7 +81,7 @@ class GateResult:
     @property
     def decision(self) -> Literal["accepted", "refused"]:
         """Refused where anything got worse."""
-        return "refused" if self.having("breaks") else "accepted"
+        return "refused" if self.breaks else "accepted"
 
     def exit_code(self) -> int:
         """Return 0 where nothing got worse, 1 where it did; 3 where nothing could be judged."""

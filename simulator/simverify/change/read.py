@@ -28,9 +28,7 @@ def read_scripts(paths: Sequence[Path], variables: Mapping[str, str]) -> list[Sc
     known = dict(variables)
     for path in paths:
         try:
-            source = (
-                Source("<stdin>", sys.stdin.read()) if str(path) == "-" else Source.read(path)
-            )
+            source = Source("<stdin>", sys.stdin.read()) if str(path) == "-" else Source.read(path)
         except OSError as error:
             message = f"cannot read {path}: {error.strerror or error}"
             wrong.append(Diagnostic("error", "no-file", message, place=str(path)))

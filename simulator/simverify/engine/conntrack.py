@@ -33,8 +33,7 @@ _CT_ZONE = SLOT["ct_zone"].index
 _CT_MARK = SLOT["ct_mark"].index
 _CT_LABEL = SLOT["ct_label"].index
 _ORIGIN = tuple(
-    SLOT[name].index
-    for name in ("ct_nw_proto", "ct_nw_src", "ct_nw_dst", "ct_tp_src", "ct_tp_dst")
+    SLOT[name].index for name in ("ct_nw_proto", "ct_nw_src", "ct_nw_dst", "ct_tp_src", "ct_tp_dst")
 )
 _NW_SRC, _NW_DST, _TP_SRC, _TP_DST = (
     SLOT[name].index for name in ("nw_src", "nw_dst", "tp_src", "tp_dst")
@@ -122,7 +121,7 @@ class Conntrack:
         return None
 
     def _kept(self, state: State, op: Track, tracker: str, zone: int, entry: Entry) -> State:
-        """The packet points to its entry: no look-up, ct_state as it was."""
+        """Go on with the entry that the packet points to: no look-up, ct_state as it was."""
         assert state.conn is not None
         new = state.copy()
         reply = state.conn[1]
@@ -177,7 +176,9 @@ class Conntrack:
     ) -> Iterator[State | Doubt]:
         """No entry has the packet's tuple: perhaps one has that from before a translation."""
         if op.nat is None and state.slots[_CT_STATE].value & (SNAT | DNAT):
-            old = Tuple4(*(state.slots[i] for i in (_ORIGIN[1], _ORIGIN[2], _ORIGIN[3], _ORIGIN[4])))
+            old = Tuple4(
+                *(state.slots[i] for i in (_ORIGIN[1], _ORIGIN[2], _ORIGIN[3], _ORIGIN[4]))
+            )
             rest = state.cond
             for entry in reversed(state.entries):
                 if (entry.tracker, entry.zone, entry.nw_proto) != (tracker, zone, nw_proto):
@@ -320,24 +321,20 @@ class Conntrack:
         at_least = self._space.at_least
         p512, p1024 = at_least(port, 512), at_least(port, 1024)
         o1, o512, o600, o1024 = (at_least(other, n) for n in (1, 512, 600, 1024))
-        ranges = (
-            (~p512 & o1 & ~o512) | (p512 & ~p1024 & o600 & ~o1024) | (p1024 & o1024)
-        )
+        ranges = (~p512 & o1 & ~o512) | (p512 & ~p1024 & o600 & ~o1024) | (p1024 & o1024)
         return ranges & ~self._space.equal_within(self._space.true, port, other)
 
     # translation
 
-    def _translate(
-        self, state: State, entry: Entry, zone: int, reply: bool, ct_state: int
-    ) -> int:
+    def _translate(self, state: State, entry: Entry, zone: int, reply: bool, ct_state: int) -> int:
         """Apply or undo an entry's NAT, unless this zone has done so already; return ct_state."""
-        if not entry.nat or (
-            ct_state & (SNAT | DNAT) and state.slots[_CT_ZONE].value == zone
-        ):
+        if not entry.nat or (ct_state & (SNAT | DNAT) and state.slots[_CT_ZONE].value == zone):
             return ct_state
         ct_state &= ~(SNAT | DNAT)
-        return self._backward(state, entry, ct_state) if reply else self._forward(
-            state, entry, ct_state
+        return (
+            self._backward(state, entry, ct_state)
+            if reply
+            else self._forward(state, entry, ct_state)
         )
 
     @staticmethod
@@ -425,9 +422,7 @@ class Conntrack:
 
         write(self._space, state, op.exec_)
         marked = replace(entry, mark=state.slots[_CT_MARK], label=state.slots[_CT_LABEL])
-        state.entries = tuple(
-            marked if e.serial == entry.serial else e for e in state.entries
-        )
+        state.entries = tuple(marked if e.serial == entry.serial else e for e in state.entries)
 
 
 def _tuple_of(state: State) -> Tuple4:

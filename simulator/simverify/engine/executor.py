@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, assert_never
 
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
-from simverify.engine.choice import Choices
 from simverify.engine.conntrack import IPV4, TCP, UDP, Conntrack, Doubt
 from simverify.engine.learning import learned_flow, learned_hits
 from simverify.engine.state import (
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from simverify.engine.bridge import Bridge
+    from simverify.engine.choice import Choices
     from simverify.engine.program import Compiler, Program
     from simverify.engine.state import Frame
     from simverify.engine.table import Hit, Level
@@ -61,9 +61,7 @@ _NW_PROTO = SLOT["nw_proto"].index
 _NW_FRAG = SLOT["nw_frag"].index
 _DL_DST = SLOT["dl_dst"].index
 _VLAN = SLOT["vlan_tci"].index
-_CT_FIELDS = tuple(
-    slot.index for slot in SLOT.values() if slot.name.startswith("ct_")
-)
+_CT_FIELDS = tuple(slot.index for slot in SLOT.values() if slot.name.startswith("ct_"))
 _TUPLE = tuple(SLOT[n].index for n in ("nw_src", "nw_dst", "tp_src", "tp_dst"))
 _TTL_COPIES = 24
 
@@ -173,7 +171,7 @@ class Executor:
     # visits
 
     def _enter(self, state: State) -> Iterator[tuple[State, int | None]]:
-        """A packet comes in by port `state.entered` of `state.bridge`."""
+        """Take a packet in by port `state.entered` of `state.bridge`."""
         slots = list(self._blank)
         for slot in HEADERS:
             slots[slot] = state.slots[slot]
@@ -214,7 +212,7 @@ class Executor:
         flow: Flow | None = None,
         port: int | None = None,
     ) -> Iterator[tuple[State, int | None]]:
-        """The whole packet ends here: whatever was still to be done is given up."""
+        """End the whole packet here: whatever was still to be done is given up."""
         state.note(Leaf(kind, state.bridge, port, table, flow, reason, state.slots))
         state.stack = None
         yield state, None
@@ -247,9 +245,7 @@ class Executor:
             missed.note(Step(state.bridge, number, None, state.slots, len(state.visits)))
         yield from self._advance(missed, number, None, f"no flow of table {number} matches")
 
-    def _hits(
-        self, level: Level, rest: Set, bridge: int, table: int
-    ) -> Iterator[tuple[Hit, Set]]:
+    def _hits(self, level: Level, rest: Set, bridge: int, table: int) -> Iterator[tuple[Hit, Set]]:
         """Yield each hit of a level with the packets and choices for which it wins."""
         wheres = [rest & hit.where for hit in level.hits]
         for clash in level.clashes:
@@ -317,9 +313,7 @@ class Executor:
             else:
                 yield state, None
 
-    def _pop(
-        self, state: State, frame: Frame, table: int, flow: Flow | None, reason: str
-    ) -> None:
+    def _pop(self, state: State, frame: Frame, table: int, flow: Flow | None, reason: str) -> None:
         match frame:
             case EndVisit():
                 if not state.emitted:
@@ -342,9 +336,7 @@ class Executor:
             case _:
                 assert_never(frame)
 
-    def _run(
-        self, state: State, frame: Run, below: Stack | None
-    ) -> Iterator[_Continue | _Settled]:
+    def _run(self, state: State, frame: Run, below: Stack | None) -> Iterator[_Continue | _Settled]:
         """Run a program from where it stands; yield what becomes of the state."""
         ops = frame.program.ops
         index = frame.index
@@ -394,7 +386,12 @@ class Executor:
                 case prog.Punt(reason):
                     state.note(
                         Leaf(
-                            "punted", state.bridge, None, frame.table, frame.flow, reason,
+                            "punted",
+                            state.bridge,
+                            None,
+                            frame.table,
+                            frame.flow,
+                            reason,
                             state.slots,
                         )
                     )
@@ -427,9 +424,7 @@ class Executor:
         yield _Continue(state)
 
     def _give_up(self, state: State, frame: Run, reason: str) -> Iterator[_Settled]:
-        for ended, table in self._end(
-            state, "unknown", reason, table=frame.table, flow=frame.flow
-        ):
+        for ended, table in self._end(state, "unknown", reason, table=frame.table, flow=frame.flow):
             yield _Settled(ended, table)
 
     @staticmethod
@@ -476,7 +471,12 @@ class Executor:
             dead = state.copy(dies)
             dead.note(
                 Leaf(
-                    "expired", state.bridge, None, frame.table, frame.flow, "its TTL expires",
+                    "expired",
+                    state.bridge,
+                    None,
+                    frame.table,
+                    frame.flow,
+                    "its TTL expires",
                     state.slots,
                 )
             )
@@ -525,9 +525,7 @@ class Executor:
         """Put the packet out of a port that exists; follow it over the link."""
         bridge = self.bridges[state.bridge]
         state.emitted = True
-        state.note(
-            Hop(state.bridge, state.entered, port, state.slots if self.explain else None)
-        )
+        state.note(Hop(state.bridge, state.entered, port, state.slots if self.explain else None))
         for watch in self.watches:
             if watch.outgoing:
                 self._watch(watch, state, state.bridge, port)
@@ -548,9 +546,7 @@ class Executor:
         entered = list(self._enter(state))
         return _Settled(*entered[0])
 
-    def _output_bits(
-        self, state: State, frame: Run, vec: Vec
-    ) -> Iterator[_Continue | _Settled]:
+    def _output_bits(self, state: State, frame: Run, vec: Vec) -> Iterator[_Continue | _Settled]:
         """Output to the port in a field: one branch for each port that it can name."""
         if vec.constant:
             yield from self._output(state, frame, vec.value & 0xFFFF)
@@ -566,7 +562,7 @@ class Executor:
             yield from self._give_up(state.copy(rest), frame, "the output port is not known")
 
     def _flood(self, state: State, frame: Run, kind: int) -> Iterator[_Continue | _Settled]:
-        """NORMAL, FLOOD and ALL, as far as they do not depend on what was learned."""
+        """Run NORMAL, FLOOD or ALL, as far as they do not depend on what was learned."""
         bridge = self.bridges[state.bridge]
         in_port = state.slots[_IN_PORT]
         if not in_port.constant or not state.slots[_VLAN].constant:
@@ -606,16 +602,12 @@ class Executor:
 
     # groups
 
-    def _group(
-        self, state: State, frame: Run, group_id: int
-    ) -> Iterator[_Continue | _Settled]:
+    def _group(self, state: State, frame: Run, group_id: int) -> Iterator[_Continue | _Settled]:
         group = self.bridges[state.bridge].groups.get(group_id)
         if group is None:
             yield _Continue(state, f"there is no group {group_id}")
             return
-        watched = any(
-            b.watch_port is not None or b.watch_group is not None for b in group.buckets
-        )
+        watched = any(b.watch_port is not None or b.watch_group is not None for b in group.buckets)
         if watched or group.type == "fast_failover":
             yield from self._give_up(state, frame, "groups that watch ports are not modelled")
             return
@@ -650,8 +642,9 @@ class Executor:
             return
         for index in reversed(range(len(group.buckets))):
             program = self.compiler.compile(group.buckets[index].actions)
-            state.stack = Stack(Run(_isolated(program), 0, frame.table, frame.flow, depth),
-                                state.stack)
+            state.stack = Stack(
+                Run(_isolated(program), 0, frame.table, frame.flow, depth), state.stack
+            )
         yield _Continue(state, f"group {group_id} outputs nothing")
 
     def _hashed(self, state: State) -> object:
@@ -664,9 +657,7 @@ class Executor:
 
     # conntrack
 
-    def _track(
-        self, state: State, frame: Run, op: prog.Track
-    ) -> Iterator[_Continue | _Settled]:
+    def _track(self, state: State, frame: Run, op: prog.Track) -> Iterator[_Continue | _Settled]:
         zone_vec = None if isinstance(op.zone, int) else bits_of(self.space, state, op.zone)
         if zone_vec is not None and not zone_vec.constant:
             yield from self._give_up(state, frame, "the zone of a ct() is not known")

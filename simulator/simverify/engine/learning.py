@@ -109,8 +109,8 @@ def learned_hits(
         if not new:
             merged.extend(there)
             continue
-        hits = []
-        clashes = []
+        hits: list[Hit] = []
+        clashes: list[Clash] = []
         union = space.false
         for level in there:
             clashes.extend(
@@ -133,6 +133,3 @@ def learned_hits(
                     clashes.append(Clash(one, other, region))
         merged.append(Level(priority, tuple(hits), union, tuple(clashes)))
     return merged
-
-
-

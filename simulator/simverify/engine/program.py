@@ -222,8 +222,7 @@ class Compiler:
                     run = ofp.Subfield(field, start, width)
                     yield from self._write(run, value >> start & (1 << width) - 1)
             case ofp.WriteMetadata(value, mask):
-                for op in self._metadata(value, mask):
-                    yield op
+                yield from self._metadata(value, mask)
             case ofp.Mod(name, value) if name in _MOD_FIELDS:
                 from simverify.packet.fields import FIELD
 
@@ -245,9 +244,7 @@ class Compiler:
             case ofp.Ct() if action.alg is None:
                 zone = pieces(action.zone) if isinstance(action.zone, ofp.Subfield) else action.zone
                 exec_ = self.compile(action.exec_)
-                yield Track(
-                    action.commit, action.force, action.table, zone, action.nat, exec_
-                )
+                yield Track(action.commit, action.force, action.table, zone, action.nat, exec_)
             case ofp.CtClear():
                 yield ClearTrack()
             case ofp.DecTtl():

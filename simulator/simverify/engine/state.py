@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from simverify.engine.program import NOWHERE
-from simverify.packet.fields import SLOT, SLOTS
+from simverify.packet.fields import SLOTS
 
 if TYPE_CHECKING:
     from simverify.engine.program import Bits, Program
@@ -20,9 +20,7 @@ _PIPELINE = re.compile(
     r"in_port|metadata|x?x?reg\d+|pkt_mark|skb_priority|dp_hash|recirc_id|conj_id|actset_output"
     r"|ct_.*|tun_.*"
 )
-HEADERS: tuple[int, ...] = tuple(
-    slot.index for slot in SLOTS if not _PIPELINE.fullmatch(slot.name)
-)
+HEADERS: tuple[int, ...] = tuple(slot.index for slot in SLOTS if not _PIPELINE.fullmatch(slot.name))
 """The slots that are the packet on the wire; the others belong to the switch."""
 
 
@@ -199,8 +197,8 @@ class State:
         "learned",
         "memo",
         "packet",
-        "record",
         "recircs",
+        "record",
         "serial",
         "slots",
         "stack",

@@ -206,7 +206,7 @@ class Table:
         groups: dict[tuple[int, object], list[tuple[Rule, Set]]] = {}
         for rule, where in alive:
             groups.setdefault((rule.subtable, rule.shape), []).append((rule, where))
-        hits = []
+        hits: list[Hit] = []
         for (subtable, _), members in groups.items():
             if len(members) < self.join_from:
                 hits.extend(Hit(w, w, rule.program, (rule,), subtable) for rule, w in members)
@@ -252,8 +252,7 @@ class Table:
             ones = (1 << width) - 1
             for start in range(0, slots[slot].width - width + 1, 8):
                 if (mask >> start & ones) == ones and all(
-                    dict((s, v) for s, v, _ in rule.checks)[slot] >> start & ones
-                    == rule.data[column]
+                    {s: v for s, v, _ in rule.checks}[slot] >> start & ones == rule.data[column]
                     for rule, _ in members
                 ):
                     return self.space.slice(slots[slot], start, width)

@@ -152,24 +152,25 @@ class Pipeline:
             self.tables[flow.table].remove(flow)
         return gone
 
-    def modify_flows(self, wanted: FlowFilter, new: Flow, *, cookie_given: bool) -> list[Flow]:
-        """`mod-flows`: new actions for what matches; where nothing does, the flow is added.
+    def modify_flows(
+        self, wanted: FlowFilter, new: Flow, *, openflow10: bool
+    ) -> list[Flow]:
+        """`mod-flows`: new actions for what matches; counters and timeouts stay.
 
-        Counters, timeouts and the cookie stay (the cookie unless the request gives one).
-        Source: ovs-ofctl(8), "mod-flows".
+        In OpenFlow 1.0 the cookie becomes the request's (unless it only selects by cookie), and
+        where nothing matches the flow is added; later versions do neither (measured).
 
         Returns:
             The flows as they are now.
         """
         found = self.select(wanted)
-        if not found:
-            if wanted.cookie_mask:
-                return []
+        if not found and openflow10 and not wanted.cookie_mask:
             self.add_flow(new)
             return [new]
         changed = []
         for flow in found:
-            cookie = new.cookie if cookie_given else flow.cookie
+            own = openflow10 and not wanted.cookie_mask
+            cookie = new.cookie if own else flow.cookie
             now = replace(flow, actions=new.actions, cookie=cookie, origin=new.origin)
             self.tables[flow.table].flows[(flow.priority, flow.match.terms)] = now
             changed.append(now)

@@ -48,7 +48,12 @@ class Turn:
     again: bool = False
 
 
-ORDINARY = (Turn("request", SYN), Turn("reply", SYN | ACK), Turn("request", ACK), Turn("reply", ACK))
+ORDINARY = (
+    Turn("request", SYN),
+    Turn("reply", SYN | ACK),
+    Turn("request", ACK),
+    Turn("reply", ACK),
+)
 RETRANSMITTED = (ORDINARY[0], Turn("request", SYN, again=True), *ORDINARY[1:])
 ONE_WAY = (ORDINARY[0],)
 
@@ -141,7 +146,9 @@ class Conversation:
     def _proto(self) -> int:
         return self.slots[index("nw_proto")].value
 
-    def run(self, script: Sequence[Turn], executor: Executor, within: Set | None = None) -> Transcript:
+    def run(
+        self, script: Sequence[Turn], executor: Executor, within: Set | None = None
+    ) -> Transcript:
         """Run a script; `within` keeps only some packets and choices of the case."""
         start = self.start if within is None else self.start & within
         transcript = Transcript(start, self.slots)
@@ -152,9 +159,7 @@ class Conversation:
             executor.watches = [w for w in executor.watches if not w.violated] + [
                 w for w in executor.watches if w.violated
             ]
-            finals = executor.run(
-                [self._made(thread, turn, number) for thread in threads]
-            )
+            finals = executor.run([self._made(thread, turn, number) for thread in threads])
             transcript.finals.append(finals)
             threads = []
             for final in finals:
@@ -251,7 +256,11 @@ class Conversation:
         if wrong or len(delivered) > 1:
             leaf = wrong[0] if wrong else delivered[1]
             self._add(
-                transcript, claim, final.cond, number, self._misdelivered(leaf, turn, len(delivered)),
+                transcript,
+                claim,
+                final.cond,
+                number,
+                self._misdelivered(leaf, turn, len(delivered)),
                 final,
             )
             return self.space.false
@@ -291,8 +300,10 @@ class Conversation:
         at = self.network.names[leaf.bridge]
         table = "" if leaf.table is None else f" table {leaf.table}"
         if leaf.kind == "lost":
-            return f"leaves {at} by port {self.network.port_name(leaf.bridge, leaf.port or 0)}, " \
-                   "where nothing is linked"
+            return (
+                f"leaves {at} by port {self.network.port_name(leaf.bridge, leaf.port or 0)}, "
+                "where nothing is linked"
+            )
         words = {
             "dropped": "dropped",
             "expired": "its TTL expires",
@@ -333,7 +344,7 @@ class Conversation:
         final: State,
         leaves: list[Leaf],
     ) -> Set:
-        """No copy was delivered: whose fault is it?"""
+        """Say why no copy was delivered; set aside packets whose TTL did not suffice."""
         leaf = next((x for x in leaves if x.kind == "expired"), leaves[0])
         where = final.cond
         if leaf.kind == "expired":
@@ -359,9 +370,7 @@ class Conversation:
         default = leaf.flow is None or (leaf.flow.priority == 0 and not leaf.flow.match.terms)
         return switch and first and default and leaf.table == 0
 
-    def _judge_request(
-        self, transcript: Transcript, number: int, final: State, leaf: Leaf
-    ) -> Set:
+    def _judge_request(self, transcript: Transcript, number: int, final: State, leaf: Leaf) -> Set:
         space = self.space
         cond = final.cond
         memo = final.memo
@@ -478,8 +487,12 @@ class Conversation:
         if not matches_path(names, wanted):
             shown, right = " > ".join(names), " > ".join(wanted)
             self._add(
-                transcript, "path", good, number,
-                lambda _: f"the {turn.role} goes {shown}; the case says {right}", final,
+                transcript,
+                "path",
+                good,
+                number,
+                lambda _: f"the {turn.role} goes {shown}; the case says {right}",
+                final,
             )
 
     def path(self, final: State, role: Role) -> tuple[str, ...]:
@@ -505,8 +518,7 @@ class Conversation:
             if element.kind == "host":
                 visited = final.visits[-1]
                 assert isinstance(visited, tuple)
-                port = self.network.port_name(last.bridge, visited[1])
-                names.append(f"{element.name}.{port}")
+                names.append(f"{element.name}.{self.network.port_name(last.bridge, visited[1])}")
             elif element.kind == "switch":
                 names.append(element.name)
         first = sender

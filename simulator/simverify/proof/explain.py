@@ -43,9 +43,7 @@ def ct_state_text(bits: int) -> str:
     return "".join(f"+{name}" for name, bit in CT_STATE_BITS.items() if bits & bit)
 
 
-def explain(
-    conversation: Conversation, script: Sequence[Turn], which: Set
-) -> tuple[Exchange, ...]:
+def explain(conversation: Conversation, script: Sequence[Turn], which: Set) -> tuple[Exchange, ...]:
     """Run the script for one packet and one set of choices, keeping every step.
 
     Args:
@@ -102,7 +100,9 @@ def hops_of(
     def text(slots: Slots) -> str:
         return packet_text(values(space, slots, assignment))
 
-    def hop(bridge: int, in_port: int, out: str, slots: Slots, last: FlowRef | None, why: str) -> None:
+    def hop(
+        bridge: int, in_port: int, out: str, slots: Slots, last: FlowRef | None, why: str
+    ) -> None:
         hops.append(
             HopResult(
                 network.names[bridge],

@@ -115,9 +115,7 @@ def _fixed(packet: Match) -> dict[int, tuple[int, int]]:
     return {slot: (value, mask) for slot, value, mask in checks_of(packet)}
 
 
-def _opened(
-    space: Space, fixed: Mapping[int, tuple[int, int]], names: Sequence[str]
-) -> Slots:
+def _opened(space: Space, fixed: Mapping[int, tuple[int, int]], names: Sequence[str]) -> Slots:
     slots = list(blank(space))
     for name in names:
         slot = SLOT[name]
@@ -182,8 +180,13 @@ def values(space: Space, slots: Slots, assignment: Sequence[bool | None]) -> dic
 def flags_text(flags: int) -> str:
     """Return TCP flags as tcpdump's readers say them: `SYN`, `SYN+ACK`."""
     names = [name.upper() for name, bit in TCP_FLAG_BITS.items() if flags & bit]
-    names.sort(key=lambda name: ("SYN", "FIN", "RST", "PSH", "ACK").index(name)
-               if name in ("SYN", "FIN", "RST", "PSH", "ACK") else 9)
+    names.sort(
+        key=lambda name: (
+            ("SYN", "FIN", "RST", "PSH", "ACK").index(name)
+            if name in ("SYN", "FIN", "RST", "PSH", "ACK")
+            else 9
+        )
+    )
     return "+".join(names) or "none"
 
 

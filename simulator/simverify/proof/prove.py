@@ -123,9 +123,7 @@ class _Proof:
         )
 
     def _run(self, script: Sequence[Turn], watches: Sequence[Watch]) -> Transcript:
-        executor = self._machine.executor(
-            self._choices, watches=watches, deadline=self._deadline
-        )
+        executor = self._machine.executor(self._choices, watches=watches, deadline=self._deadline)
         return self._conversation.run(script, executor)
 
     def _watch(self, invariant: Invariant) -> Watch:
@@ -191,7 +189,7 @@ class _Proof:
         return not self._space.is_empty(finding.where & self._choices.orderly)
 
     def _unclean(self, watches: Sequence[Watch]) -> list[Finding]:
-        found = []
+        found: list[Finding] = []
         for invariant, watch in zip(self._invariants, watches, strict=True):
             at = f"{invariant.element}.{invariant.port}"
             why = f" ({invariant.why})" if invariant.why else ""
@@ -206,9 +204,7 @@ class _Proof:
         assignment = self._nice_witness(finding)
         flow = None
         if finding.bridge is not None:
-            flow = flow_ref(
-                self._machine.network, finding.bridge, finding.table, finding.flow
-            )
+            flow = flow_ref(self._machine.network, finding.bridge, finding.table, finding.flow)
         return ClaimResult(claim, verdict, finding.because(assignment), flow)
 
     def _verdict(
@@ -283,7 +279,7 @@ class _Proof:
     def _conversation_of(
         self, shown: dict[Claim, Finding], transcript: Transcript, script: Sequence[Turn]
     ) -> tuple[tuple[Exchange, ...], tuple[ChoiceResult, ...]]:
-        """Return the conversation to show: of the first promise that fails, else of one that works."""
+        """Return the conversation to show: the first promise that fails, else one that works."""
         failed = next((claim for claim in self._promised() if claim in shown), None)
         if failed is not None:
             finding = shown[failed]
@@ -325,15 +321,11 @@ class _Proof:
                     keep.update(space.block(name, 8).variables())
         return keep
 
-    def _needed(
-        self, where: Set, assignment: Sequence[bool | None]
-    ) -> tuple[ChoiceResult, ...]:
+    def _needed(self, where: Set, assignment: Sequence[bool | None]) -> tuple[ChoiceResult, ...]:
         """Return the choices without which this packet would not fail."""
         space = self._space
         headers = self._header_variables()
-        cube = space.assigned(
-            [bool(v) if n in headers else None for n, v in enumerate(assignment)]
-        )
+        cube = space.assigned([bool(v) if n in headers else None for n, v in enumerate(assignment)])
         variables = {v for c in self._choices for v in c.vec.variables()}
         fails = space.project(where & cube & self._choices.orderly, variables)
         needed: list[Choice] = list(self._choices)

@@ -1,4 +1,4 @@
-"""Replies that nobody asked for: do they get through?
+"""Replies that nobody asked for, and whether they get through.
 
 A verdict speaks of the packets of a connection. A change may also open a way for packets that
 belong to none, which a tracker calls `+inv`: a SYN+ACK without a SYN. This looks for them.

@@ -1,4 +1,4 @@
-"""Following a set of packets, or one, without a case: where do they go, and what decides?"""
+"""Following a set of packets, or one, without a case: where they go, and what decides."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simverify.engine.state import Leaf, State
-from simverify.network import Party
 from simverify.network.element import SOCKETS
 from simverify.openflow.parse import parse_match
 from simverify.proof.explain import flow_ref, hops_of
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from simverify.engine.choice import Choices
-    from simverify.network import Machine, Topology
+    from simverify.network import Machine, Party, Topology
     from simverify.openflow.flow import Match
     from simverify.proof.verdict import ChoiceResult, FlowRef, HopResult, Judgement
     from simverify.session import Network
@@ -79,9 +78,7 @@ class Trace:
     judgement: Judgement | None = None
 
 
-def trace(
-    network: Network, sender: str, text: str, *, conversation: bool, concrete: bool
-) -> Trace:
+def trace(network: Network, sender: str, text: str, *, conversation: bool, concrete: bool) -> Trace:
     """Follow packets; see `Network.trace`."""
     packet = parse_match(Source("FLOW", text))
     machine = network.machine
@@ -94,18 +91,14 @@ def trace(
     variables = {v for vec in start.slots for v in vec.variables()}
     classes = [_class(network.topology, machine, choices, start, f, variables) for f in finals]
     classes.sort(key=lambda c: (-c.count, c.packet))
-    packets = Packets(
-        machine.space.count(start.cond, variables), _open(machine, start)
-    )
+    packets = Packets(machine.space.count(start.cond, variables), _open(machine, start))
     judgement = None
     if conversation:
         judgement = _conversation(network, sender, packet, finals)
     return Trace(shown, packets, tuple(classes), judgement)
 
 
-def _start(
-    network: Network, machine: Machine, sender: str, packet: Match
-) -> tuple[State, str]:
+def _start(network: Network, machine: Machine, sender: str, packet: Match) -> tuple[State, str]:
     topology, space = machine.network, machine.space
     element, _, port = sender.partition(".")
     switch = topology.elements.get(element)
@@ -131,10 +124,10 @@ def _start(
     party = network.party(sender)
     slots, within = opening(space, packet, party.addresses, None)
     said = {term.field.name for term in packet.terms}
-    if slots[index("nw_proto")].constant and slots[index("nw_proto")].value == TCP:
-        if "tcp_flags" not in said:
-            flags = space.constant(12, SYN)
-            slots = tuple(flags if i == index("tcp_flags") else v for i, v in enumerate(slots))
+    proto = slots[index("nw_proto")]
+    if proto.constant and proto.value == TCP and "tcp_flags" not in said:
+        flags = space.constant(12, SYN)
+        slots = tuple(flags if i == index("tcp_flags") else v for i, v in enumerate(slots))
     state = State(within, slots)
     state.bridge = topology.index[party.element]
     state.entered = topology.elements[party.element].ports[SOCKETS]
@@ -276,9 +269,7 @@ def _conversation(
         if network.topology.index[party.element] in got:
             receivers.append(replace(party, name=talker))
     party = network.party(sender)
-    question = Question(
-        "trace", "", party, tuple(_distinct(receivers)), packet
-    )
+    question = Question("trace", "", party, tuple(_distinct(receivers)), packet)
 
     return prove(network.machine, question)
 

@@ -36,7 +36,7 @@ class Vec:
         return self.known == (1 << self.width) - 1
 
     def variables(self) -> list[int]:
-        """The variables among the bits, least significant first."""
+        """Return the variables among the bits, least significant first."""
         return [bit - FIRST_VARIABLE for bit in self.bits if bit >= FIRST_VARIABLE]
 
     def __repr__(self) -> str:
