@@ -180,6 +180,18 @@ def test_a_given_directory_is_kept(tmp_path_factory: pytest.TempPathFactory) -> 
         instance.start(here / ("x" * 80))
 
 
+def test_a_cached_instance_answers_anew_after_revalidate() -> None:
+    """With the cache on the datapath keeps a flow for what it saw, until it is told to forget."""
+    with Instance(cached=True) as switch:
+        switch.add_bridge("br0", {"p1": 1, "p2": 2, "p3": 3})
+        switch.add_flows("br0", "actions=2")
+        assert ports(switch.send("br0", "p1", build(SYN))) == ["p2"]
+        assert switch.appctl("dpctl/dump-flows").strip() != ""
+        switch.add_flows("br0", "actions=3")
+        switch.revalidate()
+        assert ports(switch.send("br0", "p1", build(SYN))) == ["p3"]
+
+
 KILLED = """
 import os, signal
 from simverify.ovs.instance import Instance
