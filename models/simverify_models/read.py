@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from simverify.text import Diagnostic, InputError, Source
@@ -39,17 +41,25 @@ def open_network(path: Path, named_at: Span | None = None) -> NetworkFile:
 
 
 def read_file(path: Path, named_at: Span | None = None) -> Source:
-    """Read a file, which another file may have named.
+    """Read a file, which another file may have named; `-` is standard input.
 
     Raises:
         InputError: it cannot be read.
     """
+    if str(path) == "-":
+        return _standard_input()
     try:
         return Source.read(path)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror or error}"
         wrong = Diagnostic("error", "no-file", message, named_at, place=str(path))
         raise InputError([relocate(wrong)]) from None
+
+
+@cache
+def _standard_input() -> Source:
+    """Read standard input, once for all who ask."""
+    return Source("-", sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
 
 
 def read_network(path: Path, *, sets: Sequence[str] = ()) -> NetworkSpec:

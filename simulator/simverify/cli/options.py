@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
-STDIN = Path("/dev/stdin")
-
 
 def shared(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return one decorator out of several, shown by --help in this order."""
@@ -30,11 +28,6 @@ def shared(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
         return command
 
     return decorate
-
-
-def file(name: str) -> Path:
-    """Return the path of a file that an option names; `-` is standard input."""
-    return STDIN if name == "-" else Path(name)
 
 
 OVERRIDES = shared(
@@ -113,7 +106,7 @@ def overrides_of(
         flows=_tables("--flows", flows, wrong),
         groups=_tables("--groups", groups, wrong),
         meters=_tables("--meters", meters, wrong),
-        changes=tuple(file(name) for name in change),
+        changes=tuple(Path(name) for name in change),
         variables=dict(_pairs("--var", "NAME=VALUE", var, wrong)),
         sets=tuple(sets),
         order="file" if order == "file" else "any",
@@ -128,7 +121,7 @@ def _tables(
 ) -> dict[str, tuple[Path, ...]]:
     found: dict[str, tuple[Path, ...]] = {}
     for switch, name in _pairs(option, "SWITCH=FILE", texts, wrong):
-        found[switch] = (*found.get(switch, ()), file(name))
+        found[switch] = (*found.get(switch, ()), Path(name))
     return found
 
 

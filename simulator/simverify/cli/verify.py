@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from simverify.cli.options import OVERRIDES, SELECTION, file, output, overrides_of
+from simverify.cli.options import OVERRIDES, SELECTION, output, overrides_of
 from simverify.cli.output import Progress, colored, warn, write
 
 
@@ -41,7 +41,7 @@ def command(
     overrides = overrides_of(**options)
     progress = Progress("cases", quiet=quiet)
     found = session.verify(
-        [file(name) for name in cases] or ["cases"],
+        cases or ("cases",),
         overrides,
         pattern=pattern,
         budget_s=budget,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from simverify.change.gate import GateResult
+    from simverify.proof.trace import Trace
     from simverify.proof.verdict import Verification
-    from simverify.session import Overrides
+    from simverify.session import Network, Overrides
 
 
 def verification_report(
@@ -31,3 +33,42 @@ def verification_report(
     from simverify.report.text import verification_text
 
     return verification_text(verification, explain=explain, strict=strict, quiet=quiet, color=color)
+
+
+def gate_report(
+    result: GateResult,
+    form: str,
+    *,
+    overrides: Overrides,
+    explain: bool = False,
+    quiet: bool = False,
+    color: bool = False,
+) -> str:
+    """Return the result of `gate` as `text` or `json`."""
+    if form == "json":
+        from simverify.report.json import gate_json, render
+
+        return render(gate_json(result, overrides, explain=explain))
+    from simverify.report.gate_text import gate_text
+
+    return gate_text(result, explain=explain, quiet=quiet, color=color)
+
+
+def trace_report(
+    trace: Trace,
+    form: str,
+    *,
+    network: Network,
+    concrete: bool = False,
+    explain: bool = False,
+    quiet: bool = False,
+) -> str:
+    """Return the result of `trace` as `text` or `json`."""
+    if form == "json":
+        from simverify.report.json import render
+        from simverify.report.trace_json import concrete_json, trace_json
+
+        return render(concrete_json(trace, network) if concrete else trace_json(trace))
+    from simverify.report.trace_text import trace_text
+
+    return trace_text(trace, explain=explain, quiet=quiet)

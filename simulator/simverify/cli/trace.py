@@ -1,0 +1,90 @@
+"""`simverify trace`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from simverify.cli.options import OVERRIDES, output, overrides_of
+from simverify.cli.output import warn, write
+from simverify.text import Diagnostic, InputError
+
+if TYPE_CHECKING:
+    from simverify.session import Network
+
+
+@click.command("trace")
+@click.argument("words", nargs=-1, required=True, metavar="NETWORK FROM [FLOW]")
+@click.option("--bridge", metavar="NAME", help="A bridge alone; NETWORK is left out.")
+@click.option("--ports", multiple=True, metavar="NAME=PORT:NUMBER,...", help="Its ports.")
+@click.option("--tlv-map", multiple=True, metavar="NAME=MAP", help="Its tunnel options.")
+@click.option("--concrete", is_flag=True, help="One packet, with everyday values where open.")
+@click.option("--conversation", is_flag=True, help="Follow the whole conversation, replies too.")
+@click.option("--explain", is_flag=True, help="Show every look-up with its flow.")
+@OVERRIDES
+@output("text", "json")
+def command(
+    words: tuple[str, ...],
+    bridge: str | None,
+    ports: tuple[str, ...],
+    tlv_map: tuple[str, ...],
+    concrete: bool,
+    conversation: bool,
+    explain: bool,
+    form: str,
+    target: str | None,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Follow one packet or a set of packets from FROM.
+
+    FROM is a pod, host or endpoint, or a port of a switch (br-int.pod1). FLOW is a match in OVS
+    syntax; what it does not say is open, so that every way is found that such packets can take.
+    """
+    from simverify.report.forms import trace_report
+
+    network, sender, flow = _asked(words, bridge, ports, tlv_map, options)
+    warn(network.warnings, quiet=quiet)
+    trace = network.trace(sender, flow, conversation=conversation, concrete=concrete)
+    text = trace_report(
+        trace, form, network=network, concrete=concrete, explain=explain, quiet=quiet
+    )
+    write(text, target)
+    return 0
+
+
+def _asked(
+    words: tuple[str, ...],
+    bridge: str | None,
+    ports: tuple[str, ...],
+    tlv_map: tuple[str, ...],
+    options: dict[str, Any],
+) -> tuple[Network, str, str]:
+    """Return the network, the sender and the flow that the words mean."""
+    from simverify import session
+
+    least = 1 if bridge else 2
+    if not least <= len(words) <= least + 1:
+        wanted = "FROM [FLOW]" if bridge else "NETWORK FROM [FLOW]"
+        raise click.UsageError(f"expected {wanted}, not {len(words)} words")
+    overrides = overrides_of(**options)
+    flow = words[least] if len(words) > least else ""
+    sender = words[least - 1]
+    if bridge is None:
+        if ports or tlv_map:
+            raise click.UsageError("--ports and --tlv-map go with --bridge")
+        return session.load(words[0], overrides), sender, flow
+    if tlv_map:
+        raise InputError(
+            [Diagnostic("error", "not-modelled", "--tlv-map is not modelled", place="--tlv-map")]
+        )
+    from simverify_models.alone import bridge_alone
+
+    spec = overrides.adjust(bridge_alone(bridge, ports))
+    if "." not in sender:
+        sender = f"{bridge}.{sender}"
+    return session.Loader(overrides).network(spec), sender, flow
+
+
+__all__ = ["command"]

@@ -1,0 +1,85 @@
+"""Traces for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.report.conversation import (
+    choice_lines,
+    conversation_lines,
+    flow_lines,
+    folded,
+    hop_lines,
+)
+from simverify.report.text import packets_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simverify.proof.trace import Trace, TraceClass
+    from simverify.proof.verdict import Judgement
+
+
+def trace_text(trace: Trace, *, explain: bool = False, quiet: bool = False) -> str:
+    """Return a trace as text: each class with one of its packets, the most travelled first.
+
+    Args:
+        trace: what was found.
+        explain: whether every look-up is shown with its flow.
+        quiet: only where the packets end.
+    """
+    opened = f", open: {' '.join(trace.packets.open)}" if trace.packets.open else ""
+    lines = [f"{packets_text(trace.packets.count)} from {trace.sender}{opened}"]
+    for number, found in enumerate(trace.classes, 1):
+        if not quiet:
+            lines.append("")
+        lines += _class_lines(found, number, explain=explain, quiet=quiet)
+    if trace.judgement is not None:
+        lines += ["", *_conversation(trace.judgement)]
+    return "\n".join(lines) + "\n"
+
+
+def _class_lines(found: TraceClass, number: int, *, explain: bool, quiet: bool) -> Iterator[str]:
+    ends = "; ".join(dict.fromkeys(_fates(found))) or "nothing is left of them"
+    yield f"{number}. {packets_text(found.count)}: {ends}"
+    if quiet:
+        return
+    yield from folded(found.packet.split(","), "   ", ",")
+    yield from choice_lines(found.choices, "   if ")
+    if not explain:
+        yield from hop_lines(found.hops, found.packet, "   ")
+        return
+    for hop in found.hops:
+        yield f"   {hop.at}: in by {hop.in_port}, {_out(hop.out_port, hop.reason)}"
+        for step in hop.steps:
+            yield from flow_lines(step.flow, f"     {step.table:3} ")
+        yield from folded(hop.packet.split(","), "     = ", ",")
+
+
+def _fates(found: TraceClass) -> Iterator[str]:
+    for ending in found.endings:
+        place = f"{ending.at}.{ending.port}" if ending.fate == "lost" else ending.at
+        told = {"lost": "leaves by", "delivered": "delivered to"}.get(
+            ending.fate, f"{ending.fate} at"
+        )
+        table = ending.flow.table if ending.flow is not None else None
+        where = f" table {table}" if table is not None and ending.fate != "lost" else ""
+        because = f" ({ending.reason})" if ending.reason and ending.fate != "lost" else ""
+        yield f"{told} {place}{where}{because}"
+
+
+def _out(port: str, reason: str) -> str:
+    return f"out by {port}" if port else reason
+
+
+def _conversation(judgement: Judgement) -> Iterator[str]:
+    yield f"conversation: {judgement.verdict}"
+    width = max((len(claim.claim) for claim in judgement.claims), default=0)
+    for claim in judgement.claims:
+        because = f": {claim.because}" if claim.because else ""
+        yield f"  {claim.claim:{width}}  {claim.verdict}{because}"
+    for line in (
+        *choice_lines(judgement.choices, "if "),
+        *conversation_lines(judgement.conversation),
+    ):
+        yield f"  {line}"
