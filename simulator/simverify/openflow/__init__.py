@@ -27,6 +27,7 @@ from simverify.openflow.parse import (
     parse_groups,
     parse_match,
     parse_meters,
+    parse_request,
 )
 from simverify.openflow.protocol import PROTOCOLS, Protocol
 
@@ -55,4 +56,5 @@ __all__ = [
     "parse_groups",
     "parse_match",
     "parse_meters",
+    "parse_request",
 ]

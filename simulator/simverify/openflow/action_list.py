@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow.action_table import ACTION
-from simverify.openflow.actions import Drop
-from simverify.openflow.piece import Item, Piece, split
+from simverify.openflow.actions import GotoTable
+from simverify.openflow.check import is_plain
+from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.read_output import output_to
 from simverify.openflow.reading import Placed, Reading
 from simverify.openflow.values import RESERVED_PORTS, read_port
@@ -21,25 +22,51 @@ if TYPE_CHECKING:
     from simverify.openflow.actions import Action, Actions
 
 
-@dataclass(frozen=True, slots=True)
+NO_GOTO = 1 << 16
+MAX_ACTIONS = 4095
+"""Open vSwitch keeps a list within 64 kB, and its smallest action takes 16 bytes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ActionList:
     """What was read: actions without a lone `drop`, where each stands, and who can carry them."""
 
     actions: Actions
     placed: tuple[Placed, ...]
     usable: int
+    notes: tuple[Fault, ...]
+    plain: bool
+    """Whether the actions are right whatever the flow matches."""
+    goto: int
+    """The table that goto_table names, or a number that is above all of them."""
 
 
-def read_actions(piece: Piece, ports: Mapping[str, int], tables: Mapping[str, int]) -> ActionList:
+def read_actions(
+    piece: Piece, ports: Mapping[str, int], tables: Mapping[str, int], *, lenient: bool = False
+) -> ActionList:
     """Return the actions of a text.
+
+    Args:
+        piece: the text.
+        ports: names of ports.
+        tables: names of tables.
+        lenient: whether to read, with a note, what ovs-ofctl prints and refuses to read.
 
     Raises:
         Fault: at the first thing that is no action.
     """
-    reading = Reading(ports, tables, _read_list)
+    reading = Reading(ports, tables, _read_list, lenient=lenient)
     placed = _read_list(piece, reading)
+    if _count(placed) > MAX_ACTIONS:
+        raise piece.fault("too-long", f"more than {MAX_ACTIONS} actions do not fit into a message")
     actions = tuple(p.action for p in placed)
-    return ActionList(actions, placed, reading.usable)
+    goto = next((a.table for a in actions if isinstance(a, GotoTable)), NO_GOTO)
+    notes = tuple(reading.notes)
+    return ActionList(actions, placed, reading.usable, notes, is_plain(placed), goto)
+
+
+def _count(placed: tuple[Placed, ...]) -> int:
+    return sum(1 + _count(one.inner) for one in placed)
 
 
 def _read_list(piece: Piece, reading: Reading) -> tuple[Placed, ...]:
@@ -76,6 +103,3 @@ def _read_action(item: Item, reading: Reading) -> Action:
         return output_to(port, read_port(port, reading.ports))
     known = [*ACTION, *reading.ports]
     raise item.key.unknown("unknown-action", "action", known, "ovs-actions(7)")
-
-
-__all__ = ["ActionList", "Drop", "read_actions"]

@@ -96,6 +96,8 @@ class ActionWriter:
                     tagged = tagged or name.startswith("mod_vlan")
                 case ofp.SetField(field, value, mask):
                     found += self._set_field(field, value, mask)
+                case ofp.Load(value, dst):
+                    found += self._load(value, dst)
                 case ofp.StripVlan():
                     found.append("strip_vlan" if self._minor == 0 else "pop_vlan")
                     tagged = False
@@ -131,8 +133,6 @@ class ActionWriter:
                 return _controller(action)
             case ofp.Drop():
                 return "drop"
-            case ofp.Load(value, dst):
-                return self._load(value, dst)
             case ofp.Move(src, dst):
                 return f"move:{write_subfield(src)}->{write_subfield(dst)}"
             case ofp.PushMpls(ethertype):
@@ -218,6 +218,7 @@ class ActionWriter:
                 return f"meter:{meter_id}"
             case (
                 ofp.Mod()
+                | ofp.Load()
                 | ofp.SetField()
                 | ofp.StripVlan()
                 | ofp.PushVlan()
@@ -275,15 +276,12 @@ class ActionWriter:
         whole = mask == field.all_ones
         if not mask:
             return [f"set_field:ANY->{field.name}"]
-        if self._minor >= 5 or (whole and self._minor >= 2) or "tun_metadata" in field.name:
+        if self._minor >= 5 or (whole and self._minor >= 2) or experimenter(field):
             return [f"set_field:{write_value(field, value, mask, self._ports)}->{field.name}"]
         legacy = _LEGACY.get(field.name)
         if whole and legacy:
             return self._legacy(legacy, field, value)
-        return [
-            self._load(value >> start & (1 << width) - 1, ofp.Subfield(field, start, width))
-            for start, width in _runs(mask)
-        ]
+        return _loads(field, value, mask)
 
     def _legacy(self, legacy: str, field: Field, value: int) -> list[str]:
         if field.name == "ip_dscp":
@@ -292,12 +290,14 @@ class ActionWriter:
             value &= 0xFFF
         return self._mod(legacy, value, None, tagged=True)
 
-    def _load(self, value: int, dst: ofp.Subfield) -> str:
-        if self._minor >= 5 or "tun_metadata" in dst.field.name:
-            mask = (1 << dst.width) - 1 << dst.start
-            text = write_value(dst.field, value << dst.start, mask, self._ports)
-            return f"set_field:{text}->{dst.field.name}"
-        return f"load:{hexadecimal(value)}->{write_subfield(dst)}"
+    def _load(self, value: int, dst: ofp.Subfield) -> list[str]:
+        mask = (1 << dst.width) - 1 << dst.start
+        field = dst.field
+        if self._minor >= 5 or experimenter(field):
+            narrow = field.bits != field.octets * 8
+            text = write_value(field, value << dst.start, mask, self._ports, narrow=narrow)
+            return [f"set_field:{text}->{dst.field.name}"]
+        return _loads(dst.field, value << dst.start, mask)
 
     def _resubmit(self, port: int | None, table: int | None, with_ct: bool) -> str:
         name = "" if port is None else write_port(port, self._ports)
@@ -350,7 +350,7 @@ class ActionWriter:
     def _spec(self, spec: ofp.LearnSpec) -> str:
         match spec:
             case ofp.LearnMatch(dst, int(value)):
-                if dst.width == dst.field.width:
+                if dst.width == dst.field.bits:
                     text = write_value(dst.field, value, dst.field.all_ones, self._ports)
                     return f"{dst.field.name}={text}"
                 return f"{write_subfield(dst)}={hexadecimal(value)}"
@@ -434,6 +434,21 @@ def _nat(nat: ofp.Nat) -> str:
             if nat.port_max is not None:
                 text += f"-{nat.port_max}"
     return f"nat({','.join([text, *nat.flags])})"
+
+
+def experimenter(field: Field) -> bool:
+    """Whether a field has no short NXM header, so that `load` cannot name it."""
+    name = write_field(field)
+    return name.startswith(("NXOXM_", "ERICOXM_", "ONFOXM_", "NXM_NX_TUN_METADATA"))
+
+
+def _loads(field: Field, value: int, mask: int) -> list[str]:
+    """Return the loads that write the bits of a mask."""
+    return [
+        f"load:{hexadecimal(value >> start & (1 << width) - 1)}->"
+        f"{write_subfield(ofp.Subfield(field, start, width))}"
+        for start, width in _runs(mask)
+    ]
 
 
 def _runs(mask: int) -> list[tuple[int, int]]:

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_list import ActionList, read_actions
+from simverify.openflow.check import Checker, match_formats
 from simverify.openflow.flow import Flow, FlowStats
-from simverify.openflow.normal import Found, Settler
+from simverify.openflow.normal import Found, Kind, Settler, kind_of
 from simverify.openflow.piece import Fault, Item, Piece, split
-from simverify.openflow.protocol import ANY, NXM_ANY, OF11_UP, OXM
+from simverify.openflow.protocol import ANY, OF12_UP, OF13_UP, TABLE_ID
 from simverify.openflow.reading import read_table
-from simverify.openflow.values import read_number, read_port, read_signed
-from simverify.openflow.words import MATCH_FIELDS, PRINTED_ONLY, SHORTHANDS, Placed, read_word
-from simverify.packet.fields import SLOTS
+from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
+from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS, Placed, read_word
+from simverify.packet.fields import MATCH_FIELDS, SLOTS, STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,17 @@ _NUMBERS = {"priority": 16, "idle_timeout": 16, "hard_timeout": 16, "importance"
 _STATS = ("duration", "n_packets", "n_bytes", "idle_age", "hard_age")
 ATTRIBUTES = ("table", "cookie", "out_port", "out_group", *_NUMBERS, *_STATS, *FLAGS)
 _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
+Command = Literal["add", "modify", "delete", "match"]
+"""What a flow's text is for: `match` has nothing but the match."""
+
+_FORMATS = {
+    "reset_counts": OF12_UP,
+    "no_packet_counts": OF13_UP,
+    "no_byte_counts": OF13_UP,
+}
+_SELECTING = {"out_port", "out_group", "cookie_mask"}
 _MAX_CACHE = 200_000
+SLOT_OF = {field: index for index, field in enumerate(STORAGE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,16 @@ class FlowText:
     usable: int = ANY
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+
+    def formats(self) -> int:
+        """Return the flow formats that can carry the flow."""
+        usable = self.usable & match_formats(self.match.terms)
+        if "table" in self.attributes:
+            usable &= TABLE_ID
+        for name, formats in _FORMATS.items():
+            if name in self.attributes:
+                usable &= formats
+        return usable
 
     def number(self, name: str, default: int = 0) -> int:
         """Return a numeric attribute."""
@@ -102,24 +123,32 @@ class FlowReader:
     """Reads flows that share names of ports and tables."""
 
     def __init__(
-        self, ports: Mapping[str, int] | None = None, tables: Mapping[str, int] | None = None
+        self,
+        ports: Mapping[str, int] | None = None,
+        tables: Mapping[str, int] | None = None,
+        *,
+        lenient: bool = False,
     ) -> None:
+        self._lenient = lenient
+        self._notes: list[Fault] = []
         self._ports = ports or {}
         self._tables = tables or {}
         self._settler = Settler()
         self._words: dict[str, Placed | Attribute] = {}
         self._actions: dict[str, ActionList] = {}
+        self._checks: dict[tuple[int, Kind, int], Checker] = {}
+        self._kept: list[ActionList] = []
 
-    def read(self, text: str, *, needs_actions: bool = True) -> FlowText:
+    def read(self, text: str, command: Command = "add") -> FlowText:
         """Return what a line says, with every fault that was found in it.
 
         Args:
             text: one line without comment and line end.
-            needs_actions: whether a flow without `actions=` is a fault.
+            command: what the flow is for, which decides what it may and has to say.
         """
         head, found, tail = text.partition(" actions=")
         if not found or "action" in head:
-            return self._read_slowly(text, needs_actions)
+            return self._read_slowly(text, command)
         actions = self._actions.get(tail)
         words = self._words
         terms: Found = {}
@@ -129,24 +158,48 @@ class FlowReader:
             if word is None:
                 word = self._learn(token)
                 if word is None:
-                    return self._read_slowly(text, needs_actions)
+                    return self._read_slowly(text, command)
             if isinstance(word, tuple):
                 for slot, value, mask, about in word:
                     if slot in terms:
                         _merge(terms, slot, value, mask, about)
                     else:
                         terms[slot] = (value, mask)
+            elif word.mask is not None or word.name in said:
+                return self._read_slowly(text, command)
             else:
                 said[word.name] = word
         if actions is None:
             try:
                 actions = self._list(Piece(tail))
             except Fault:
-                return self._read_slowly(text, needs_actions)
+                return self._read_slowly(text, command)
+        if actions.notes:
+            return self._read_slowly(text, command)
         settled = self._settler.settle(terms)
-        if settled.dropped or settled.refused:
-            return self._read_slowly(text, needs_actions)
-        return FlowText(settled.match, said, actions, len(head) + 9)
+        if settled.dropped or settled.refused or (command == "add" and said.keys() & _SELECTING):
+            return self._read_slowly(text, command)
+        said_table = said.get("table")
+        table = int(said_table.value) if said_table is not None else 0
+        usable = actions.usable
+        if not actions.plain or actions.goto <= table:
+            checked = self._checked(actions, kind_of(terms), table)
+            if checked.faults:
+                return self._read_slowly(text, command)
+            usable &= checked.usable
+        return FlowText(settled.match, said, actions, len(head) + 9, usable)
+
+    def _checked(self, actions: ActionList, kind: Kind, table: int) -> Checker:
+        """Return the check of an action list against a kind of packets."""
+        key = (id(actions), kind, table)
+        checker = self._checks.get(key)
+        if checker is None:
+            checker = Checker(kind, table)
+            checker.check(actions.placed)
+            if len(self._checks) < _MAX_CACHE and actions.placed:
+                self._checks[key] = checker
+                self._kept.append(actions)
+        return checker
 
     def _learn(self, token: str) -> Placed | Attribute | None:
         """Read a word for the first time; None where it takes the longer way."""
@@ -156,6 +209,9 @@ class FlowReader:
                 return () if not items else None
             word = self._word(items[0])
         except Fault:
+            return None
+        if self._notes:
+            self._notes.clear()
             return None
         if isinstance(word, tuple) and not all(mask for _, _, mask, _ in word):
             return None
@@ -169,12 +225,14 @@ class FlowReader:
         """Read an action list; places are relative to it."""
         actions = self._actions.get(piece.text)
         if actions is None:
-            actions = read_actions(Piece(piece.text), self._ports, self._tables)
+            actions = read_actions(
+                Piece(piece.text), self._ports, self._tables, lenient=self._lenient
+            )
             if len(self._actions) < _MAX_CACHE:
                 self._actions[piece.text] = actions
         return actions
 
-    def _read_slowly(self, text: str, needs_actions: bool) -> FlowText:
+    def _read_slowly(self, text: str, command: Command) -> FlowText:
         found = _ACTIONS.search(text)
         head = Piece(text if found is None else text[: found.start()])
         faults: list[Fault] = []
@@ -190,8 +248,13 @@ class FlowReader:
                     faults.append(fault)
                     continue
                 if isinstance(word, Attribute):
-                    self._say(said, word, item, faults)
+                    said_fault = self._say(said, word, item, command)
+                    if said_fault is not None:
+                        twice = said_fault.code == "duplicate-key"
+                        (warnings if twice else faults).append(said_fault)
                     continue
+                if item.key.text.startswith("tun_metadata") and any(w[0] in where for w in word):
+                    faults.append(item.fault("duplicate-key", f"{item.key.text} is there twice"))
                 for slot, value, mask, about in word:
                     where[slot] = item
                     _merge(terms, slot, value, mask, about)
@@ -203,9 +266,10 @@ class FlowReader:
             at = found.end()
             try:
                 actions = self._list(Piece(text[at:]))
+                warnings += [_moved(note, at) for note in actions.notes]
             except Fault as fault:
                 faults.append(_moved(fault, at))
-        elif needs_actions:
+        elif command in ("add", "modify"):
             faults.append(
                 Fault(
                     "missing-actions",
@@ -215,31 +279,55 @@ class FlowReader:
                     "end it with actions=... (drop for none)",
                 )
             )
+        warnings += self._notes
+        self._notes.clear()
         settled = self._settler.settle(terms)
         for slot in settled.dropped:
             warnings.append(_misplaced(slot, where, text, refused=False))
         for slot in settled.refused:
             faults.append(_misplaced(slot, where, text, refused=True))
-        return FlowText(settled.match, said, actions, at, ANY, faults, warnings)
+        usable = ANY
+        if actions is not None:
+            table = said["table"].value if "table" in said else 0
+            checked = self._checked(actions, kind_of_match(settled.match), int(table))
+            for found_fault in checked.faults:
+                moved = _moved(found_fault, at)
+                if self._lenient and moved.code == "late-meter":
+                    warnings.append(moved)
+                else:
+                    faults.append(moved)
+            usable = actions.usable & checked.usable
+        return FlowText(settled.match, said, actions, at, usable, faults, warnings)
 
     @staticmethod
-    def _say(said: dict[str, Attribute], word: Attribute, item: Item, faults: list[Fault]) -> None:
+    def _say(
+        said: dict[str, Attribute], word: Attribute, item: Item, command: Command
+    ) -> Fault | None:
         name = word.name
+        if command == "add" and (word.mask is not None or name in _SELECTING):
+            what = "a cookie's mask" if word.mask is not None else name
+            return item.fault(
+                "not-for-add", f"{what} chooses among flows; this one is added", "leave it out"
+            )
         if name == "cookie" and word.mask is not None:
             said["cookie_mask"] = word
-            return
-        if name in said and name not in FLAGS and said[name].value != word.value:
-            faults.append(
-                item.fault("duplicate-key", f"{name} was given another value before", "say it once")
-            )
+            return None
+        before = said.get(name)
         said[name] = word
+        if before is None or before.value == word.value:
+            return None
+        return item.fault(
+            "duplicate-key", f"{name} was given another value before, which is lost", "say it once"
+        )
 
     def _word(self, item: Item) -> Placed | Attribute:
         key, value = item.key, item.value
         name = key.text
-        if name in MATCH_FIELDS or (name in SHORTHANDS and not item.opened):
+        if name in MATCH_FIELDS or "[" in name or (name in SHORTHANDS and not item.opened):
             placed = read_word(key, value, bool(item.opened), self._ports)
             if placed is not None:
+                if name in CUT:
+                    self._note_cut(item)
                 return placed
         if name in FLAGS and not item.opened:
             return Attribute(name, 1)
@@ -260,17 +348,40 @@ class FlowReader:
             if name == "duration":
                 return Attribute(name, value.text)
             return Attribute(name, read_number(value, 64, name))
-        if name in PRINTED_ONLY:
+        if name in PRINTED_ONLY and self._lenient:
             own = Piece(PRINTED_ONLY[name], key.at)
             placed = read_word(own, value, True, self._ports)
             if placed is not None:
+                self._notes.append(
+                    item.fault(
+                        "ovs-refuses",
+                        "ovs-ofctl prints this, and refuses to read it",
+                        f"write {own.text}=...",
+                    )
+                )
                 return placed
         raise self._unknown(item)
+
+    def _note_cut(self, item: Item) -> None:
+        field = MATCH_FIELDS[item.key.text]
+        if field.name == "dl_vlan" and item.value.text.lower() in ("0xffff", "65535"):
+            return
+        try:
+            read_value(field, item.value, self._ports)
+        except Fault as fault:
+            self._notes.append(
+                item.fault("cut", f"{fault.message}; the others are not looked at", fault.advice)
+            )
 
     @staticmethod
     def _unknown(item: Item) -> Fault:
         known = [*MATCH_FIELDS, *SHORTHANDS, *ATTRIBUTES, "actions"]
         return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
+
+
+def kind_of_match(match: Match) -> Kind:
+    """Return what decides which fields a packet of this match has."""
+    return kind_of({SLOT_OF[term.field]: (term.value, term.mask) for term in match.terms})
 
 
 def _merge(terms: Found, slot: int, value: int, mask: int, about: int) -> None:
@@ -297,6 +408,3 @@ def _misplaced(slot: int, where: dict[int, Item], text: str, *, refused: bool) -
     if item is None:
         return Fault("missing-prerequisite", message, 0, len(text), advice)
     return item.fault("missing-prerequisite", message, advice)
-
-
-__all__ = ["ANY", "NXM_ANY", "OF11_UP", "OXM", "Attribute", "FlowReader", "FlowText"]

@@ -38,7 +38,7 @@ class Printer:
         self._minor = minor(protocol)
         self._ports = ports
         self._tables = tables
-        self._matches = MatchWriter(ports)
+        self._matches = MatchWriter(self._minor, ports)
         self._actions = ActionWriter(self._minor, ports, tables)
         self._texts: dict[tuple[int, object], tuple[Actions, str]] = {}
 

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from simverify.openflow.action_list import read_actions
+from simverify.openflow.check import instruction
 from simverify.openflow.flow import Bucket, GroupEntry, Term
 from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.subfields import read_field
@@ -78,7 +79,7 @@ def read_group(
         raise said["group_id"].value.fault(
             "bad-group", f"there is no group {number}", f"0 to {MAX_GROUP - 1}"
         )
-    ends = [start for start, _ in starts[1:]] + [len(piece.text)]
+    ends = [start for start, _ in starts[1:]] + [len(piece.text)] * bool(starts)
     buckets = tuple(
         _read_bucket(piece.cut(at, end), kind, ports, tables)
         for (_, at), end in zip(starts, ends, strict=True)
@@ -158,13 +159,13 @@ def _read_bucket(
                 if value.text == "drop":
                     drop = True
                 else:
-                    actions += read_actions(value, ports, tables).actions
+                    actions += _read_actions(value, ports, tables)
             case "drop":
                 drop = True
             case _:
                 start, end = item.key.at - piece.at, value.end - piece.at
                 end += item.opened == "(" and "->" not in value.text
-                actions += read_actions(piece.cut(start, end), ports, tables).actions
+                actions += _read_actions(piece.cut(start, end), ports, tables)
     if drop and actions:
         raise piece.fault("drop-not-alone", "drop stands alone", "leave it out")
     if kind == "fast_failover" and watch_port is None and watch_group is None:
@@ -176,4 +177,18 @@ def _read_bucket(
     return Bucket(tuple(actions), bucket_id, weight, watch_port, watch_group)
 
 
-__all__ = ["Fault", "read_group"]
+def _read_actions(
+    piece: Piece, ports: Mapping[str, int], tables: Mapping[str, int]
+) -> tuple[Action, ...]:
+    found = read_actions(piece, ports, tables)
+    for placed in found.placed:
+        name = instruction(placed.action)
+        if name is not None:
+            raise Fault(
+                "misplaced",
+                f"{name} cannot stand in a bucket",
+                placed.start,
+                placed.end,
+                "it is an instruction of a flow",
+            )
+    return found.actions

@@ -149,7 +149,7 @@ def _nsh_flags(term: Term) -> str:
 
 def _nsh_context(name: str) -> Callable[[Term], str]:
     def write(term: Term) -> str:
-        if term.mask == 0xFFFFFFFF:
+        if term.mask == term.field.all_ones:
             return f"{name}={term.value:#x}"
         return f"{name}={term.value:#x}/{term.mask:#x}"
 
@@ -206,13 +206,19 @@ def _writer(index: int) -> Callable[[Term], str]:
 
 _INDEX = {field: index for index, field in enumerate(STORAGE)}
 _WRITERS = tuple(_writer(index) for index in range(len(SLOTS)))
+_VLAN = SLOT["vlan_tci"].index
 _PORTS = (SLOT["in_port"].index, SLOT["actset_output"].index)
 
 
 class MatchWriter:
-    """Prints matches; what a term looks like is worked out once."""
+    """Prints matches; what a term looks like is worked out once.
 
-    def __init__(self, names: Mapping[int, str] | None = None) -> None:
+    OpenFlow 1.2 and later have no field for the whole of `vlan_tci`: there, no tag at all is
+    told by the VLAN's id and the bit that says that there is one.
+    """
+
+    def __init__(self, minor: int = 0, names: Mapping[int, str] | None = None) -> None:
+        self._minor = minor
         self._names = names
         self._words: dict[int, tuple[Term, str]] = {}
 
@@ -268,6 +274,8 @@ class MatchWriter:
         if index is None:
             message = f"a term on {term.field.name} is not in normal form"
             raise ValueError(message)
+        if index == _VLAN and self._minor >= 2 and (term.value, term.mask) == (0, 0xFFFF):
+            return "vlan_tci=0x0000/0x1fff"
         if index in _PORTS:
             return f"{term.field.match_name}={write_port(term.value, self._names)}"
         return _WRITERS[index](term)

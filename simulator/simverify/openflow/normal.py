@@ -68,8 +68,8 @@ def kind_of(found: Mapping[int, tuple[int, int]]) -> Kind:
 
 def holds(row: Prerequisite, kind: Kind) -> bool:
     """Whether packets of this kind have what `row` asks for."""
-    if row.name == "CT":
-        return _ct_valid(kind[5])
+    if row.name.startswith("CT") and not _ct_valid(kind[5]):
+        return False
     by_slot = dict(zip(_DECIDING, kind, strict=True))
     if row.needs and by_slot[_PACKET] is not None:
         by_slot = _with_packet_type(by_slot)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from simverify.openflow.action_list import read_actions
-from simverify.openflow.flow_line import FlowReader
+from simverify.openflow.flow_line import Command, FlowReader
 from simverify.openflow.group_line import read_group
 from simverify.openflow.meter_line import read_meter
 from simverify.openflow.piece import Fault, Piece
+from simverify.openflow.protocol import ANY, FORMATS, Protocol
 from simverify.text import Diagnostic, InputError, Origin, Source, Span
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from simverify.openflow.actions import Actions
     from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry
+    from simverify.openflow.flow_line import FlowText
     from simverify.text import Severity
 
 T = TypeVar("T")
@@ -142,6 +144,8 @@ def parse_flows(
     *,
     ports: Mapping[str, int] | None = None,
     tables: Mapping[str, int] | None = None,
+    protocol: Protocol | None = None,
+    lenient: bool = True,
 ) -> Parsed[Flow]:
     """Return the flows of a file or of a dump.
 
@@ -149,11 +153,14 @@ def parse_flows(
         text: flows one a line, with comments; or the output of dump-flows of any version.
         ports: the switch's port names.
         tables: the switch's table names.
+        protocol: the OpenFlow version that has to carry the flows; None for any.
+        lenient: whether what ovs-ofctl prints and refuses to read is a warning, not an error.
     """
+    wanted = ANY if protocol is None else FORMATS[protocol]
     source = as_source(text, "flows")
     diagnostics = bad_characters(source)
     skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
-    reader = FlowReader(ports, tables)
+    reader = FlowReader(ports, tables, lenient=lenient)
     read = reader.read
     name = source.name
     flows = []
@@ -170,6 +177,11 @@ def parse_flows(
                 if _REPLY.fullmatch(line.strip()):
                     continue
                 diagnostics += [diagnose(source, fault, at) for fault in said.faults]
+                continue
+        if said.usable != ANY or wanted != ANY:
+            fault = unusable(said, wanted, protocol, line)
+            if fault is not None:
+                diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
                 continue
         flows.append(said.flow(Origin(name, number)))
     return Parsed(tuple(flows), _ordered(diagnostics))
@@ -249,11 +261,54 @@ def _ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostics, key=lambda d: d.span.start if d.span else -1))
 
 
+def unusable(said: FlowText, wanted: int, protocol: Protocol | None, line: str) -> Fault | None:
+    """Return the fault of a flow that no wanted version of OpenFlow can carry."""
+    formats = said.formats()
+    if formats & wanted:
+        return None
+    have = [name for name, bits in FORMATS.items() if formats & bits]
+    end = len(line.rstrip())
+    what = protocol or "any version of OpenFlow"
+    advice = f"{', '.join(have)} can" if have else "no version has all of its words"
+    return Fault(
+        "no-usable-protocol",
+        f"{what} cannot carry this flow",
+        len(line) - len(line.lstrip()),
+        end,
+        advice,
+    )
+
+
+def parse_request(
+    text: Source | str,
+    command: Command,
+    *,
+    ports: Mapping[str, int] | None = None,
+    tables: Mapping[str, int] | None = None,
+) -> FlowText:
+    """Return what the text of an add, modify or delete request says: one line.
+
+    The result has the match, the actions (None where there are none), and every attribute that
+    was written, so that what was not said can be told from its default.
+
+    Raises:
+        InputError: the text is no such request.
+    """
+    source = as_source(text, "flow")
+    diagnostics = [d for d in bad_characters(source) if d.severity == "error"]
+    said = FlowReader(ports, tables).read(source.text.replace("\n", " "), command)
+    diagnostics += [diagnose(source, fault, 0) for fault in said.faults]
+    if diagnostics:
+        raise InputError(_ordered(diagnostics))
+    return said
+
+
 def parse_flow(
     text: Source | str,
     *,
     ports: Mapping[str, int] | None = None,
     tables: Mapping[str, int] | None = None,
+    protocol: Protocol | None = None,
 ) -> Flow:
     """Return the flow of a text that is one.
 
@@ -261,7 +316,9 @@ def parse_flow(
         InputError: the text is no flow, or not one.
     """
     source = as_source(text)
-    flows = parse_flows(source, ports=ports, tables=tables).checked()
+    flows = parse_flows(
+        source, ports=ports, tables=tables, protocol=protocol, lenient=False
+    ).checked()
     if len(flows) != 1:
         raise InputError([_not_one(source, "flow", len(flows))])
     return flows[0]
@@ -284,7 +341,7 @@ def parse_match(text: Source | str, *, ports: Mapping[str, int] | None = None) -
     """
     source = as_source(text, "match")
     diagnostics = [d for d in bad_characters(source) if d.severity == "error"]
-    said = FlowReader(ports).read(source.text.replace("\n", " "), needs_actions=False)
+    said = FlowReader(ports).read(source.text.replace("\n", " "), "match")
     faults = list(said.faults)
     for name in said.attributes:
         at = source.text.find(name)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from simverify.openflow import actions as ofp
 from simverify.openflow.piece import split
-from simverify.openflow.protocol import NXM_ANY, OF11, OF11_UP, OXM
+from simverify.openflow.protocol import NXM_ANY, OF11, OF11_UP, OF15, OXM
 from simverify.openflow.read_output import read_bytes
-from simverify.openflow.subfields import read_field, read_subfield
+from simverify.openflow.subfields import read_field, read_subfield, read_target, write_field
 from simverify.openflow.values import (
     read_ipv4,
     read_mac,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from simverify.openflow.piece import Piece
     from simverify.openflow.reading import Reading
+    from simverify.packet.fields import Field
 
     _Reader = Callable[[Piece, Reading], ofp.Action]
 
@@ -54,7 +55,17 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     if not field.writable:
         raise right.fault("read-only", f"{field.name} cannot be written")
     number, slash, mask_text = left.text.partition("/")
+    if slash and not field.maskable:
+        return _printed_only(left, field, reading)
     value, mask = read_value(field, left, reading.ports)
+    if field.name == "nw_tos" and value & 3:
+        raise left.fault(
+            "bad-tos",
+            f"{number} has ECN bits, which nw_tos cannot write",
+            "a multiple of 4; nw_ecn writes the others",
+        )
+    if field.name == "vlan_vid" and not value & 0x1000:
+        reading.only(~OXM)
     if slash and mask:
         bare = left.cut(0, len(number))
         whole, _ = read_value(field, bare, reading.ports)
@@ -69,27 +80,53 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     return ofp.SetField(field, value, mask)
 
 
-def read_load(piece: Piece, _: Reading) -> ofp.Action:
+def _printed_only(piece: Piece, field: Field, reading: Reading) -> ofp.Action:
+    """Read a masked `set_field` of a field without masks.
+
+    ovs-ofctl prints that for a `load` of a part of such a field, and refuses to read it.
+    """
+    left, right = piece.partition("/")
+    fault = piece.fault("not-maskable", f"{field.name} is written whole", "leave the mask out")
+    if right is None or not reading.lenient:
+        raise fault
+    value = read_number(left, field.octets * 8, field.name)
+    mask = read_number(right, field.octets * 8, f"the mask of {field.name}")
+    start = (mask & -mask).bit_length() - 1
+    width = mask.bit_length() - start
+    if not mask or mask >> start != (1 << width) - 1 or value & ~mask or mask > field.all_ones:
+        raise fault
+    reading.notes.append(
+        piece.fault(
+            "ovs-refuses",
+            "ovs-ofctl prints this, and refuses to read it",
+            f"write load:{value >> start:#x}->{write_field(field)}[...]",
+        )
+    )
+    return ofp.Load(value >> start, ofp.Subfield(field, start, width))
+
+
+def read_load(piece: Piece, reading: Reading) -> ofp.Action:
     """`load:VALUE->SUBFIELD`."""
     left, right = arrow(piece, "load:VALUE->FIELD[BITS]")
-    dst = read_subfield(right)
-    if not dst.field.writable:
-        raise right.fault("read-only", f"{dst.field.name} cannot be written")
-    return ofp.Load(read_number(left, dst.width, right.text), dst)
+    dst = read_target(right)
+    value = read_number(left, dst.width, right.text)
+    if dst.field.name == "nw_tos" and value << dst.start & 3:
+        reading.only(~OF15)
+    if dst.field.name == "vlan_vid":
+        reading.only(~OF15)
+    return ofp.Load(value, dst)
 
 
 def read_move(piece: Piece, _: Reading) -> ofp.Action:
     """`move:SUBFIELD->SUBFIELD`."""
     left, right = arrow(piece, "move:FIELD[BITS]->FIELD[BITS]")
-    src, dst = read_subfield(left), read_subfield(right)
+    src, dst = read_subfield(left), read_target(right)
     if src.width != dst.width:
         raise piece.fault(
             "width-mismatch",
             f"{left.text} has {src.width} bits and {right.text} has {dst.width}",
             "both sides need the same width",
         )
-    if not dst.field.writable:
-        raise right.fault("read-only", f"{dst.field.name} cannot be written")
     return ofp.Move(src, dst)
 
 
@@ -100,10 +137,7 @@ def read_push(piece: Piece, _: Reading) -> ofp.Action:
 
 def read_pop(piece: Piece, _: Reading) -> ofp.Action:
     """`pop:SUBFIELD`."""
-    dst = read_subfield(piece)
-    if not dst.field.writable:
-        raise piece.fault("read-only", f"{dst.field.name} cannot be written")
-    return ofp.Pop(dst)
+    return ofp.Pop(read_target(piece))
 
 
 def read_mod_mac(name: str) -> _Reader:
@@ -175,6 +209,8 @@ def read_dec_ttl(piece: Piece, reading: Reading) -> ofp.Action:
     if not piece and not reading.opened:
         return ofp.DecTtl()
     ids = tuple(read_number(item.key, 16, "a controller's id") for item in split(piece))
+    if piece and not ids:
+        raise piece.fault("missing-argument", "no controller's id in it", "write dec_ttl")
     return ofp.DecTtl(ids)
 
 
@@ -254,6 +290,8 @@ def read_decap(piece: Piece, reading: Reading) -> ofp.Action:
                     "unknown-argument", "part of packet_type", numbers, "ovs-actions(7)"
                 )
             numbers[part.key.text] = read_number(part.value, 16, part.key.text)
+        if numbers["ns"] > 1:
+            raise item.value.fault("bad-number", f"there is no namespace {numbers['ns']}", "0 or 1")
         packet_type = numbers["ns"] << 16 | numbers["type"]
     return ofp.Decap(packet_type)
 
@@ -288,7 +326,7 @@ def read_check_pkt_larger(piece: Piece, _: Reading) -> ofp.Action:
     left, right = arrow(piece, "check_pkt_larger(N)->FIELD[BIT]")
     if left.text.endswith(")"):
         left = left.cut(0, len(left.text) - 1)
-    dst = read_subfield(right)
+    dst = read_target(right)
     if dst.width != 1:
         raise right.fault("width-mismatch", "the destination has to be one bit", "write FIELD[BIT]")
     return ofp.CheckPktLarger(read_number(left, 16, "the length"), dst)

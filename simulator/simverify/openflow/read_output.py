@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from simverify.openflow import actions as ofp
 from simverify.openflow.piece import split
-from simverify.openflow.protocol import OF11_UP, OF13_UP
+from simverify.openflow.protocol import OF13_UP
 from simverify.openflow.reading import read_table
-from simverify.openflow.subfields import read_subfield
+from simverify.openflow.subfields import read_subfield, read_target, write_field
 from simverify.openflow.values import RESERVED_PORTS, read_number, read_port
 from simverify.packet.fields import (
     FIELD,
@@ -259,7 +259,7 @@ def read_multipath(piece: Piece, _: Reading) -> ofp.Action:
     n_links = read_number(words[3], 17, "the number of links")
     if not 1 <= n_links <= 65536:
         raise words[3].fault("bad-number", "n_links is 1 to 65536")
-    dst = read_subfield(words[5])
+    dst = _short(words[5])
     if dst.width < 16 and n_links > 1 << dst.width:
         raise words[3].fault(
             "too-large", f"{n_links} links do not fit into the {dst.width} bits of the destination"
@@ -295,9 +295,9 @@ def _bundle(piece: Piece, reading: Reading, *, load: bool) -> ofp.Action:
     if word.text not in ("members", "slaves") or first is None:
         raise words[at].fault("missing-argument", "the list of members is missing", f"write {form}")
     members = tuple(
-        read_port(member, reading.ports) for member in (first.strip(), *words[at + 1 :]) if member
+        read_port(member, reading.ports) for member in _listed(first, words[at + 1 :]) if member
     )
-    dst = read_subfield(words[4]) if load else None
+    dst = _short(words[4]) if load else None
     if dst is not None and dst.width < 16:
         raise words[4].fault("too-narrow", "a port number needs 16 bits")
     return ofp.Bundle(
@@ -307,6 +307,28 @@ def _bundle(piece: Piece, reading: Reading, *, load: bool) -> ofp.Action:
         members,
         dst,
     )
+
+
+def _short(piece: Piece) -> ofp.Subfield:
+    """Return a destination that has an NXM or OXM header of its own, as these actions need."""
+    target = read_target(piece)
+    if write_field(target.field).startswith(("NXOXM_", "ERICOXM_", "ONFOXM_")):
+        raise piece.fault(
+            "bad-field",
+            f"{target.field.name} cannot stand here",
+            "a field with an NXM or OXM name of the basic classes",
+        )
+    return target
+
+
+def _listed(first: Piece, rest: list[Piece]) -> list[Piece]:
+    """Return the members of a list, which may stand in brackets."""
+    members = [first.strip(), *rest]
+    if first.text.startswith("[") and members[-1].text.endswith("]"):
+        members[0] = members[0].cut(1)
+        last = members[-1]
+        members[-1] = last.cut(0, len(last.text) - 1)
+    return members
 
 
 def read_sample(piece: Piece, reading: Reading) -> ofp.Action:
@@ -343,7 +365,6 @@ def read_sample(piece: Piece, reading: Reading) -> ofp.Action:
     )
 
 
-def read_clear_actions(_: Piece, reading: Reading) -> ofp.Action:
+def read_clear_actions(_: Piece, __: Reading) -> ofp.Action:
     """`clear_actions`."""
-    reading.only(OF11_UP)
     return ofp.ClearActions()

@@ -11,7 +11,7 @@ from simverify.openflow import actions as ofp
 from simverify.openflow.piece import split
 from simverify.openflow.read_fields import arrow
 from simverify.openflow.reading import read_table
-from simverify.openflow.subfields import read_subfield
+from simverify.openflow.subfields import read_subfield, read_target
 from simverify.openflow.values import read_ipv4, read_ipv6, read_number, read_value
 from simverify.packet.fields import FIELD
 
@@ -205,7 +205,7 @@ def read_learn(piece: Piece, reading: Reading) -> ofp.Action:
         elif name in ("send_flow_rem", "delete_learned"):
             flags.add(name)
         elif name == "result_dst":
-            result = read_subfield(item.value)
+            result = read_target(item.value)
             if result.width != 1:
                 raise item.value.fault(
                     "width-mismatch", "result_dst has to be one bit", "write result_dst=FIELD[BIT]"
@@ -226,9 +226,7 @@ def _read_spec(item: Item, reading: Reading) -> ofp.LearnSpec:
         return ofp.LearnOutput(read_subfield(item.value))
     if item.key.text == "load":
         left, right = arrow(item.value, "load:VALUE->FIELD[BITS] or load:FIELD->FIELD[BITS]")
-        dst = read_subfield(right)
-        if not dst.field.writable:
-            raise right.fault("read-only", f"{dst.field.name} cannot be written")
+        dst = read_target(right)
         if left.text[:1].isdigit():
             return ofp.LearnLoad(dst, read_number(left, dst.width, right.text))
         return ofp.LearnLoad(dst, _same_width(left, dst, item))
@@ -256,7 +254,7 @@ def _read_source(item: Item, dst: ofp.Subfield, reading: Reading) -> ofp.Subfiel
     value = item.value
     if value.text.partition("[")[0] in FIELD:
         return _same_width(value, dst, item)
-    if dst.width == dst.field.width:
+    if dst.width == dst.field.bits:
         number, mask = read_value(dst.field, value, reading.ports)
         if mask != dst.field.all_ones:
             raise value.fault(

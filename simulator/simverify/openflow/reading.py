@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simverify.openflow.protocol import ANY
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from simverify.openflow.actions import Action
-    from simverify.openflow.piece import Item, Piece
+    from simverify.openflow.piece import Fault, Item, Piece
 
 MAX_DEPTH = 100
 """How deep actions stand in actions; ovs-ofctl refuses more."""
@@ -39,6 +39,9 @@ class Reading:
     depth: int = 0
     usable: int = ANY
     inner: tuple[Placed, ...] = ()
+    lenient: bool = False
+    """Whether to read what ovs-ofctl prints, and refuses to read, with a note."""
+    notes: list[Fault] = field(default_factory=list)
     opened: str = ""
     """What stood between the action's word and its arguments."""
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from simverify.openflow.actions import Subfield
 from simverify.openflow.values import read_number
-from simverify.openflow.words import MATCH_FIELDS
-from simverify.packet.fields import FIELD
+from simverify.packet.fields import FIELD, MATCH_FIELDS
 
 if TYPE_CHECKING:
     from simverify.openflow.piece import Piece
@@ -51,7 +50,7 @@ def read_subfield(piece: Piece) -> Subfield:
         raise name.unknown("unknown-field", "field", FIELD, "ovs-fields(7)")
     rest = piece.cut(end)
     if not rest:
-        return Subfield(field, 0, field.width)
+        return Subfield(field, 0, field.bits)
     found = _BITS.fullmatch(rest.text)
     if not found:
         raise rest.fault(
@@ -60,20 +59,28 @@ def read_subfield(piece: Piece) -> Subfield:
             "write FIELD[], FIELD[BIT] or FIELD[FIRST..LAST]",
         )
     if not found.group(1) and found.group(2) is None:
-        return Subfield(field, 0, field.width)
+        return Subfield(field, 0, field.bits)
     first = read_number(rest.cut(*found.span(1)), 16, "the first bit")
     last = first
     if found.group(2) is not None:
         last = read_number(rest.cut(*found.span(2)), 16, "the last bit")
     if first > last:
         raise rest.fault("bad-bits", f"bit {first} comes after bit {last}")
-    if last >= field.width:
+    if last >= field.bits:
         raise rest.fault(
             "bad-bits",
-            f"bit {last} is beyond the {field.width} bits of {field.name}",
-            f"{field.name} has bits 0 to {field.width - 1}",
+            f"bit {last} is beyond the {field.bits} bits of {field.name}",
+            f"{field.name} has bits 0 to {field.bits - 1}",
         )
     return Subfield(field, first, last - first + 1)
+
+
+def read_target(piece: Piece) -> Subfield:
+    """Return a field or a part of one that can be written."""
+    target = read_subfield(piece)
+    if not target.field.writable:
+        raise piece.fault("read-only", f"{target.field.name} cannot be written")
+    return target
 
 
 def write_field(field: Field) -> str:
@@ -85,7 +92,7 @@ def write_subfield(subfield: Subfield) -> str:
     """Return a field or a part of one as ovs-ofctl prints it."""
     field, start, width = subfield.field, subfield.start, subfield.width
     name = write_field(field)
-    if width == field.width:
+    if width == field.bits:
         return f"{name}[]"
     if width == 1:
         return f"{name}[{start}]"

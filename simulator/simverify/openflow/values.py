@@ -232,8 +232,17 @@ def _read_flags(piece: Piece, bits: Mapping[str, int], what: str) -> tuple[int, 
     return value, sum(bits.values())
 
 
-def read_value(field: Field, piece: Piece, ports: Mapping[str, int]) -> tuple[int, int]:
+def read_value(
+    field: Field, piece: Piece, ports: Mapping[str, int], *, loose: bool = False
+) -> tuple[int, int]:
     """Return value and mask of what stands after `field=`; bits outside of the mask are cleared.
+
+    Args:
+        field: whose value it is.
+        piece: the text.
+        ports: names of ports.
+        loose: whether a value may have more bits than the field, up to its whole octets, which
+            a match does not look at.
 
     Raises:
         Fault: not a value of this field, or a mask that it cannot have.
@@ -252,9 +261,9 @@ def read_value(field: Field, piece: Piece, ports: Mapping[str, int]) -> tuple[in
         value, mask = _read_flags(piece, bits, field.name)
         return value, full if mask == sum(bits.values()) and piece.text[0] not in "+-" else mask
     left, right = piece.partition("/")
-    value = _read_plain(field, left, ports)
+    value = _read_plain(field, left, ports, loose=loose)
     if right is None:
-        return value, full
+        return value if field.name == "dl_vlan" and loose else value & full, full
     mask = _read_mask(field, right, ports)
     if not field.maskable and mask not in (0, full):
         raise right.fault(
@@ -265,7 +274,9 @@ def read_value(field: Field, piece: Piece, ports: Mapping[str, int]) -> tuple[in
     return value & mask, mask
 
 
-def _read_plain(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
+def _read_plain(
+    field: Field, piece: Piece, ports: Mapping[str, int], *, loose: bool = False
+) -> int:
     match field.kind:
         case "ethernet":
             return read_mac(piece)
@@ -288,16 +299,25 @@ def _read_plain(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
                 )
             return value
         case "decimal" | "hexadecimal":
-            extra = _EXTRA_BITS.get(field.name, 0)
-            width = max(field.width, extra)
-            return read_number(piece, width, field.name)
+            if loose and field.name in CUT:
+                return read_number(piece, field.octets * 8, field.name)
+            value = read_number(piece, field.width, field.name)
+            largest = _LARGEST.get(field.name, value)
+            if value > largest:
+                raise piece.fault("too-large", f"{field.name} is at most {largest}")
+            return value
         case _:
             assert_never(field.kind)
 
 
 _FLAG_KINDS = {"ct_state": CT_STATE_BITS, "tcp_flags": TCP_FLAG_BITS, "tun_flags": TUN_FLAG_BITS}
-_EXTRA_BITS = {"vlan_vid": 13}
-"""vlan_vid has 12 bits and one, 0x1000, that says that there is a tag at all."""
+CUT = frozenset({
+    "dl_vlan", "vlan_vid", "dl_vlan_pcp", "vlan_pcp", "mpls_label", "mpls_tc", "mpls_bos",
+    "ip_dscp", "nw_ecn", "nsh_spi",
+})  # fmt: skip
+"""Fields of which a match takes a value with too many bits, and cuts it. Observed."""
+
+_LARGEST = {"nsh_ttl": 63}
 
 
 def _read_mask(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
@@ -329,9 +349,20 @@ def _read_packet_type(piece: Piece) -> int:
     return namespace << 16 | read_number(piece.cut(*found.span(2)), 16, "the type")
 
 
-def write_value(field: Field, value: int, mask: int, names: Mapping[int, str] | None = None) -> str:
-    """Return a value as `set_field` prints it; the mask only where it is not all ones."""
-    whole = mask == field.all_ones
+def write_value(
+    field: Field,
+    value: int,
+    mask: int,
+    names: Mapping[int, str] | None = None,
+    *,
+    narrow: bool = False,
+) -> str:
+    """Return a value as `set_field` prints it; the mask only where it is not all ones.
+
+    With `narrow` a mask of the field's bits is printed too, where they are not whole octets, as
+    ovs-ofctl does for what was a `load`.
+    """
+    whole = mask == field.all_ones and not narrow
     match field.kind:
         case "ethernet":
             text = write_mac(value)

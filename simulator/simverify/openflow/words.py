@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.openflow.values import read_value
-from simverify.packet.fields import FIELDS, OFPP_NONE, SLOT
+from simverify.openflow.subfields import read_subfield
+from simverify.openflow.values import read_number, read_value
+from simverify.packet.fields import FIELD, MATCH_FIELDS, OFPP_NONE, SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,10 +48,6 @@ Placed = tuple[tuple[int, int, int, int], ...]
 The bits that it is about forget what an earlier word said of them; the mask may be empty.
 """
 
-MATCH_FIELDS: dict[str, Field] = {
-    name: field for field in FIELDS for name in (field.name, *field.aliases)
-}
-
 
 def _shorthand(pairs: tuple[tuple[str, int], ...]) -> Placed:
     rows = []
@@ -78,6 +75,8 @@ def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -
         Fault: the value is none.
     """
     name = key.text
+    if "[" in name:
+        return _read_bits(key, value)
     if not given and name in _SHORTHANDS:
         return _SHORTHANDS[name]
     field = MATCH_FIELDS.get(name)
@@ -87,8 +86,32 @@ def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -
         if name.startswith("tun_metadata"):
             return present(field)
         raise key.fault("missing-value", f"{name} needs a value", f"write {name}=...")
-    number, mask = read_value(field, value, ports)
+    number, mask = read_value(field, value, ports, loose=True)
+    _matchable(key, field)
     return place(field, number, mask)
+
+
+def _matchable(key: Piece, field: Field) -> None:
+    if field.nxm is None and field.oxm is None and field.of10 == "no":
+        raise key.fault(
+            "not-matchable", f"no version of OpenFlow can match {field.name}", "leave it out"
+        )
+
+
+def _read_bits(key: Piece, value: Piece) -> Placed | None:
+    """Return what `FIELD[FIRST..LAST]=NUMBER` says."""
+    if key.text.partition("[")[0] not in FIELD:
+        return None
+    bits = read_subfield(key)
+    number = read_number(value, bits.width, key.text)
+    mask = (1 << bits.width) - 1 << bits.start
+    if not bits.field.maskable and mask != bits.field.all_ones:
+        raise key.fault(
+            "not-maskable", f"{bits.field.name} is matched whole", f"write {bits.field.name}=..."
+        )
+    _matchable(key, bits.field)
+    placed = place(bits.field, number << bits.start, mask)
+    return tuple((slot, said, about, about) for slot, said, about, _ in placed if about)
 
 
 def place(field: Field, value: int, mask: int) -> Placed:

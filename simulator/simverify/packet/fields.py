@@ -34,6 +34,7 @@ __all__ = [
     "CT_STATE_BITS",
     "FIELD",
     "FIELDS",
+    "MATCH_FIELDS",
     "OFPP_ALL",
     "OFPP_CONTROLLER",
     "OFPP_FLOOD",
@@ -80,7 +81,7 @@ Older = Literal["no", "exact", "cidr", "any"]
 class Prerequisite:
     """What must be matched as well before a field exists: each slot's masked bits, one of values.
 
-    `ct_state` (the word `CT`) has no such row: the parser checks it by ovs-semantics of `+trk`.
+    Names that start with `CT` also need a ct_state that says that the connection is known.
     """
 
     name: str
@@ -98,6 +99,9 @@ PREREQUISITES: dict[str, Prerequisite] = {
     for row in (
         Prerequisite("none"),
         Prerequisite("CT"),
+        Prerequisite("CT IPv4", (_IPV4,)),
+        Prerequisite("CT IPv6", (_IPV6,)),
+        Prerequisite("CT ports", (("ct_nw_proto", _ALL8, tuple(range(1, 256))),)),
         Prerequisite("Ethernet"),
         Prerequisite("VLAN VID", (("vlan_tci", 0x1000, (0x1000,)),)),
         Prerequisite("MPLS", (("dl_type", _ALL16, (0x8847, 0x8848)),)),
@@ -144,6 +148,8 @@ class Field:
     """As a match prints it; `name` is what set_field prints."""
     octets: int = 0
     """Size on the wire."""
+    bits: int = 0
+    """How many bits a subfield can name: without the one in vlan_vid that says there is a tag."""
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -229,7 +235,7 @@ _ROWS: tuple[_Row, ...] = (
     _R("in_port", 2, "port", maskable=False, of10="exact", of11="exact", nxm="NXM_OF_IN_PORT"),
     _R("in_port_oxm", 4, "port32", maskable=False, of11="exact", oxm="OXM_OF_IN_PORT",
        printed="in_port", parts=_IN_PORT_OXM),
-    _R("actset_output", 4, "port32", maskable=False, access="ro", oxm="OXM_OF_ACTSET_OUTPUT",
+    _R("actset_output", 4, "port32", maskable=False, access="ro", oxm="ONFOXM_ET_ACTSET_OUTPUT",
        oxm_since=3, parts=_whole("actset_output", 32)),
     _R("skb_priority", 4, "hexadecimal", maskable=False, access="ro"),
     _R("pkt_mark", 4, "hexadecimal", nxm="NXM_NX_PKT_MARK"),
@@ -239,12 +245,12 @@ _ROWS: tuple[_Row, ...] = (
     _R("ct_mark", 4, "hexadecimal", nxm="NXM_NX_CT_MARK"),
     _R("ct_label", 16, "hexadecimal", nxm="NXM_NX_CT_LABEL"),
     _R("ct_nw_proto", 1, "decimal", "CT", "ro", maskable=False, nxm="NXM_NX_CT_NW_PROTO"),
-    _R("ct_nw_src", 4, "ipv4", "CT", "ro", nxm="NXM_NX_CT_NW_SRC"),
-    _R("ct_nw_dst", 4, "ipv4", "CT", "ro", nxm="NXM_NX_CT_NW_DST"),
-    _R("ct_ipv6_src", 16, "ipv6", "CT", "ro", nxm="NXM_NX_CT_IPV6_SRC"),
-    _R("ct_ipv6_dst", 16, "ipv6", "CT", "ro", nxm="NXM_NX_CT_IPV6_DST"),
-    _R("ct_tp_src", 2, "decimal", "CT", "ro", nxm="NXM_NX_CT_TP_SRC"),
-    _R("ct_tp_dst", 2, "decimal", "CT", "ro", nxm="NXM_NX_CT_TP_DST"),
+    _R("ct_nw_src", 4, "ipv4", "CT IPv4", "ro", nxm="NXM_NX_CT_NW_SRC"),
+    _R("ct_nw_dst", 4, "ipv4", "CT IPv4", "ro", nxm="NXM_NX_CT_NW_DST"),
+    _R("ct_ipv6_src", 16, "ipv6", "CT IPv6", "ro", nxm="NXM_NX_CT_IPV6_SRC"),
+    _R("ct_ipv6_dst", 16, "ipv6", "CT IPv6", "ro", nxm="NXM_NX_CT_IPV6_DST"),
+    _R("ct_tp_src", 2, "decimal", "CT ports", "ro", nxm="NXM_NX_CT_TP_SRC"),
+    _R("ct_tp_dst", 2, "decimal", "CT ports", "ro", nxm="NXM_NX_CT_TP_DST"),
     # registers
     *(_R(f"reg{i}", 4, "hexadecimal", nxm=f"NXM_NX_REG{i}") for i in range(16)),
     *(_R(f"xreg{i}", 8, "hexadecimal", oxm=f"OXM_OF_PKT_REG{i}", oxm_since=3,
@@ -264,7 +270,7 @@ _ROWS: tuple[_Row, ...] = (
     _R("dl_vlan", 2, "decimal", "Ethernet", maskable=False, of10="exact", of11="exact",
        parts=_bits("vlan_tci", 0, 12)),
     _R("vlan_vid", 2, "decimal", "Ethernet", of10="exact", of11="exact", oxm="OXM_OF_VLAN_VID",
-       parts=_bits("vlan_tci", 0, 12)),
+       parts=_bits("vlan_tci", 0, 13)),
     _R("dl_vlan_pcp", 1, "decimal", "Ethernet", maskable=False, of10="exact", of11="exact",
        parts=_bits("vlan_tci", 13, 3)),
     _R("vlan_pcp", 1, "decimal", "VLAN VID", maskable=False, of10="exact", of11="exact",
@@ -366,15 +372,21 @@ def _field(row: _Row) -> Field:
         aliases=row.aka,
         match_name=row.printed or row.name,
         octets=row.octets,
+        bits=12 if row.name == "vlan_vid" else sum(part.width for part in parts),
     )
 
 
 FIELDS: tuple[Field, ...] = tuple(map(_field, _ROWS))
 """Every match field, in the order of ovs-fields(7)."""
 
+MATCH_FIELDS: dict[str, Field] = {
+    name: field for field in FIELDS for name in (field.name, *field.aliases)
+}
+"""Open vSwitch's own names only: what a match and `set_field` take."""
+
 _OTHER_OXM = {
     "ONFOXM_ET_TCP_FLAGS": "tcp_flags",
-    "ONFOXM_ET_ACTSET_OUTPUT": "actset_output",
+    "OXM_OF_ACTSET_OUTPUT": "actset_output",
 }
 FIELD: dict[str, Field] = {
     name: field

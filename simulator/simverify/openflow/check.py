@@ -1,0 +1,479 @@
+"""Whether a flow's actions fit its match and one another, as Open vSwitch checks it.
+
+An action whose field the packet cannot have is refused, or tolerated by OpenFlow 1.0 alone, where
+it does nothing. Instructions have an order. Source: ovs-actions(7), "Inconsistencies" and
+"Instructions"; ovs-semantics observed on ovs-ofctl 3.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from simverify.openflow import actions as ofp
+from simverify.openflow.normal import Kind, holds, kind_of
+from simverify.openflow.piece import Fault
+from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OF11_UP, OXM
+from simverify.packet.fields import PREREQUISITES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from simverify.openflow.flow import Term
+    from simverify.openflow.reading import Placed
+    from simverify.packet.fields import Field, Older
+
+OF10_ONLY = OF10_ANY | NXM_ANY
+_DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN = range(5)
+_PACKET_TYPE, _FRAG = 7, 8
+_TAG = (0x1000, 0x1000)
+
+
+class Checker:
+    """Follows what is known of the packet through one list of actions."""
+
+    def __init__(self, kind: Kind, table: int) -> None:
+        self._kind = list(kind)
+        self._table = table
+        self.usable = ANY
+        self._metadata = False
+        self.faults: list[Fault] = []
+
+    def check(self, placed: tuple[Placed, ...]) -> None:
+        """Check a flow's actions and the order of its instructions."""
+        self._check_list(placed)
+        _check_order(placed, self.faults)
+        _check_company(placed, self.faults)
+
+    def _check_list(self, placed: tuple[Placed, ...]) -> None:
+        for one in placed:
+            self._check(one)
+
+    def _holds(self, name: str) -> bool:
+        kind = tuple(self._kind)
+        if name == "none":
+            return True
+        if name == "Ethernet":
+            packet = kind[_PACKET_TYPE]
+            return packet is None or packet[0] == 0
+        if not holds(PREREQUISITES[name], kind):
+            return False
+        later = (kind[_FRAG] or (0, 0))[0] & 2
+        return not (later and name in ("TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "ND"))
+
+    def _need(self, one: Placed, field: Field) -> None:
+        """Refuse an action on a field that the packet may not have."""
+        name = field.prerequisite.name
+        if name != "none" and not name.startswith("CT") and not self._holds(name):
+            self.faults.append(
+                Fault(
+                    "missing-prerequisite",
+                    f"{field.name} is there in {_words(name)} only, which the flow does not match",
+                    one.start,
+                    one.end,
+                    f"match on {_words(name)} (ovs-fields(7))",
+                )
+            )
+        elif name.startswith("CT") and not self._holds(name):
+            self._refuse(one, f"{field.name} needs a match on a valid connection, as +est has")
+
+    def _refuse(self, one: Placed, message: str, advice: str | None = None) -> None:
+        self.faults.append(
+            Fault("inconsistent", message, one.start, one.end, advice or "match on it first")
+        )
+
+    def _tolerate(self, ok: bool) -> None:
+        """Leave only OpenFlow 1.0, where an action may do nothing, unless it is `ok`."""
+        if not ok:
+            self.usable &= OF10_ONLY
+
+    def _ip(self) -> bool:
+        return self._holds("IPv4/IPv6")
+
+    def _tagged(self) -> bool:
+        return bool((self._kind[_VLAN] or (0, 0))[0] & 0x1000)
+
+    def _check(self, one: Placed) -> None:
+        action = one.action
+        match action:
+            case ofp.SetField(field, _, _):
+                self._need(one, field)
+                if field.name == "vlan_tci":
+                    self._kind[_VLAN] = None
+            case ofp.Load(_, dst):
+                self._need(one, dst.field)
+                if dst.field.name == "vlan_tci":
+                    self._kind[_VLAN] = None
+            case ofp.Move(src, dst):
+                self._need(one, src.field)
+                self._need(one, dst.field)
+            case ofp.Push(src) | ofp.OutputReg(src, _):
+                self._need(one, src.field)
+            case ofp.Pop(dst) | ofp.Multipath(dst=dst) | ofp.CheckPktLarger(_, dst):
+                self._need(one, dst.field)
+            case ofp.Bundle(dst=dst):
+                if dst is not None:
+                    self._need(one, dst.field)
+            case ofp.Mod(name, _):
+                self._check_mod(name)
+            case ofp.StripVlan():
+                self._tolerate(self._tagged())
+                self._kind[_VLAN] = None
+            case ofp.PushVlan():
+                self._kind[_VLAN] = _TAG
+            case ofp.PushMpls(ethertype):
+                self._become(ethertype)
+            case ofp.PopMpls(ethertype):
+                self._tolerate(self._holds("MPLS"))
+                self._become(ethertype)
+            case ofp.SetMpls() | ofp.DecMplsTtl():
+                self._tolerate(self._holds("MPLS"))
+            case ofp.DecTtl():
+                self._tolerate(self._ip())
+            case ofp.DecNshTtl():
+                self._tolerate(self._holds("NSH"))
+            case ofp.FinTimeout():
+                self._tolerate(self._holds("TCP"))
+            case ofp.Encap(kind, _):
+                self._encapsulate(kind)
+            case ofp.Decap(packet_type):
+                self._decapsulate(packet_type)
+            case ofp.Resubmit(_, _, True):
+                if not self._holds("CT"):
+                    self._refuse(
+                        one,
+                        "resubmit(...,ct) needs a match on a valid connection",
+                        "match on ct_state=+new, +est, +rel, +rpl or +trk-inv",
+                    )
+            case ofp.Ct():
+                self._check_ct(one, action)
+            case ofp.Learn():
+                self._check_learn(one, action)
+            case ofp.GotoTable(table):
+                if self._metadata:
+                    # In OpenFlow 1.0 it is a resubmit, which cannot stand after write_metadata.
+                    self.usable &= OF11_UP
+                if table <= self._table:
+                    self.faults.append(
+                        Fault(
+                            "backward-goto",
+                            f"goto_table goes on to table {table} from table {self._table}",
+                            one.start,
+                            one.end,
+                            "it only goes forward; resubmit goes anywhere",
+                        )
+                    )
+            case ofp.Clone():
+                self._check_list(one.inner)
+            case ofp.WriteMetadata():
+                self._metadata = True
+            case ofp.WriteActions():
+                usable = self.usable
+                self._check_list(one.inner)
+                self.usable = usable
+                self._check_set(one)
+            case (
+                ofp.Output()
+                | ofp.OutputTrunc()
+                | ofp.Enqueue()
+                | ofp.Controller()
+                | ofp.Drop()
+                | ofp.DeleteField()
+                | ofp.SetTunnel()
+                | ofp.SetQueue()
+                | ofp.PopQueue()
+                | ofp.Resubmit()
+                | ofp.Group()
+                | ofp.CtClear()
+                | ofp.Conjunction()
+                | ofp.Sample()
+                | ofp.Note()
+                | ofp.Exit()
+                | ofp.Debug()
+                | ofp.ClearActions()
+                | ofp.Meter()
+            ):
+                pass
+            case _:
+                assert_never(action)
+
+    def _check_mod(self, name: str) -> None:
+        match name:
+            case "mod_dl_src" | "mod_dl_dst":
+                pass
+            case "mod_vlan_vid" | "mod_vlan_pcp":
+                # Without a tag one is pushed; what set_vlan_* would do was tolerated before.
+                self._kind[_VLAN] = _TAG
+            case "mod_nw_src" | "mod_nw_dst":
+                self._tolerate(self._holds("IPv4"))
+            case "mod_tp_src" | "mod_tp_dst":
+                self._tolerate(any(self._holds(row) for row in ("TCP", "UDP", "SCTP")))
+            case _:
+                self._tolerate(self._ip())
+
+    def _become(self, ethertype: int) -> None:
+        self._kind[_DL_TYPE] = (ethertype, 0xFFFF)
+        self._kind[_NW_PROTO] = self._kind[_ICMP_TYPE] = self._kind[_ICMP_CODE] = None
+
+    def _dl_type(self) -> int:
+        return (self._kind[_DL_TYPE] or (0, 0))[0]
+
+    def _encapsulate(self, kind: str) -> None:
+        packet = (self._kind[_PACKET_TYPE] or (0, 0))[0]
+        if kind == "ethernet":
+            self._kind[_PACKET_TYPE] = None
+            self._become(packet & 0xFFFF if packet >> 16 == 1 else 0)
+            return
+        ethertype = {"nsh": 0x894F, "mpls": 0x8847, "mpls_mc": 0x8848}[kind]
+        self._become(ethertype)
+        self._kind[_PACKET_TYPE] = (1 << 16 | ethertype, 0xFFFFFFFF)
+
+    def _decapsulate(self, packet_type: int | None) -> None:
+        packet = (self._kind[_PACKET_TYPE] or (0, 0))[0]
+        if packet_type is not None:
+            self._kind[_PACKET_TYPE] = (packet_type, 0xFFFFFFFF) if packet_type else None
+            if packet_type >> 16 == 1:
+                self._become(packet_type & 0xFFFF)
+        elif not packet:
+            self._kind[_PACKET_TYPE] = (1 << 16 | self._dl_type(), 0xFFFFFFFF)
+        else:
+            self._kind[_PACKET_TYPE] = (1 << 16 | 0xFFFF, 0xFFFFFFFF)
+            self._become(0)
+
+    def _check_ct(self, one: Placed, action: ofp.Ct) -> None:
+        if not self._ip():
+            self._refuse(
+                one, "ct is for IP packets, which the flow does not match", "match on ip or ipv6"
+            )
+            return
+        if isinstance(action.zone, ofp.Subfield):
+            self._need(one, action.zone.field)
+        nat = action.nat
+        if nat is not None and nat.addr_min is not None:
+            wanted = "IPv4" if nat.version == 4 else "IPv6"
+            if not self._holds(wanted):
+                self._refuse(
+                    one,
+                    f"nat to an {wanted} address, and the flow matches another IP",
+                    f"match on {'ip' if nat.version == 4 else 'ipv6'}",
+                )
+        if nat is not None and nat.kind is not None and not action.commit:
+            self._refuse(one, f"nat({nat.kind}) needs commit", "write ct(commit,nat(...))")
+        self._check_list(one.inner)
+
+    def _check_learn(self, one: Placed, action: ofp.Learn) -> None:
+        learned: dict[int, tuple[int, int]] = {}
+        for spec in action.specs:
+            if not isinstance(spec.src, int):
+                self._need(one, spec.src.field)
+            if isinstance(spec, ofp.LearnOutput):
+                continue
+            row = spec.dst.field.prerequisite
+            if row.name not in ("none", "Ethernet", "CT") and not holds(row, kind_of(learned)):
+                self._refuse(
+                    one,
+                    f"the learned flow has {spec.dst.field.name}, and does not match on "
+                    f"{_words(row.name)}",
+                    f"match on {_words(row.name)} in learn(...) before it",
+                )
+            if isinstance(spec, ofp.LearnMatch) and isinstance(spec.src, int):
+                for part in spec.dst.field.parts:
+                    if part.slot is not None and spec.dst.width == spec.dst.field.bits:
+                        ones = (1 << part.slot.width) - 1
+                        learned[part.slot.index] = (spec.src & ones, ones)
+
+    def _check_set(self, one: Placed) -> None:
+        """Refuse actions that an action set cannot hold."""
+        for inner in one.inner:
+            if not isinstance(inner.action, _IN_ACTION_SET):
+                self.faults.append(
+                    Fault(
+                        "not-in-action-set",
+                        "an action set cannot hold this action",
+                        inner.start,
+                        inner.end,
+                        "see ovs-actions(7), Action Sets",
+                    )
+                )
+
+
+_IN_ACTION_SET = (
+    ofp.StripVlan, ofp.PopMpls, ofp.Decap, ofp.Encap, ofp.PushMpls, ofp.PushVlan, ofp.DecTtl,
+    ofp.DecMplsTtl, ofp.DecNshTtl, ofp.Load, ofp.Move, ofp.Mod, ofp.SetMpls, ofp.SetField,
+    ofp.SetTunnel, ofp.SetQueue, ofp.Group, ofp.Output, ofp.OutputReg, ofp.OutputTrunc,
+    ofp.Controller, ofp.Resubmit, ofp.Ct, ofp.CtClear, ofp.Enqueue, ofp.DeleteField,
+    ofp.CheckPktLarger,
+)  # fmt: skip
+
+_STEPS: dict[type, tuple[int, str]] = {
+    ofp.Meter: (0, "meter"),
+    ofp.ClearActions: (2, "clear_actions"),
+    ofp.WriteActions: (3, "write_actions"),
+    ofp.WriteMetadata: (4, "write_metadata"),
+    ofp.GotoTable: (5, "goto_table"),
+}
+_APPLY = (1, "actions")
+
+
+def instruction(action: ofp.Action) -> str | None:
+    """Return the name of an instruction that is no action, if this is one."""
+    step = _STEPS.get(type(action))
+    return None if step is None or isinstance(action, ofp.Meter) else step[1]
+
+
+def _check_order(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
+    last: tuple[int, str] | None = None
+    for one in placed:
+        step = _STEPS.get(type(one.action), _APPLY)
+        if last is not None and (step[0] < last[0] or (step == last and step != _APPLY)):
+            if step == last:
+                message = f"{step[1]} is there twice"
+            else:
+                message = f"{step[1]} has to stand before {last[1]}"
+            faults.append(
+                Fault(
+                    "late-meter" if step[1] == "meter" != last[1] else "bad-order",
+                    message,
+                    one.start,
+                    one.end,
+                    "meter, actions, clear_actions, write_actions, write_metadata, goto_table",
+                )
+            )
+            return
+        last = step
+
+
+def _check_company(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
+    """Refuse what may not stand beside or within something else."""
+    with_conjunction = any(isinstance(one.action, ofp.Conjunction) for one in placed)
+    for one in placed:
+        if with_conjunction and not isinstance(one.action, ofp.Conjunction | ofp.Note):
+            faults.append(
+                Fault(
+                    "not-with-conjunction",
+                    "a flow with conjunction has no other actions",
+                    one.start,
+                    one.end,
+                    "only note may stand beside it",
+                )
+            )
+        _check_nested(one, faults, in_exec=False)
+
+
+def _check_nested(one: Placed, faults: list[Fault], *, in_exec: bool) -> None:
+    action = one.action
+    written: str | None = None
+    match action:
+        case ofp.SetField(field, _, _):
+            written = field.name
+        case ofp.Load(_, dst) | ofp.Move(_, dst) | ofp.Pop(dst):
+            written = dst.field.name
+        case _:
+            pass
+    if written in ("ct_mark", "ct_label") and not in_exec:
+        faults.append(
+            Fault(
+                "misplaced",
+                f"{written} can only be written within ct(commit,exec(...))",
+                one.start,
+                one.end,
+                "move it there",
+            )
+        )
+    for inner in one.inner:
+        step = _STEPS.get(type(inner.action))
+        if step is not None and not isinstance(action, ofp.Clone):
+            faults.append(
+                Fault(
+                    "misplaced",
+                    f"{step[1]} cannot stand within an action",
+                    inner.start,
+                    inner.end,
+                    "it is an instruction of the flow",
+                )
+            )
+        _check_nested(inner, faults, in_exec=isinstance(action, ofp.Ct))
+
+
+def _words(name: str) -> str:
+    """Return a prerequisite in words of a match."""
+    return {
+        "IPv4": "ip", "IPv6": "ipv6", "IPv4/IPv6": "ip or ipv6", "TCP": "tcp or tcp6",
+        "UDP": "udp or udp6", "SCTP": "sctp or sctp6", "ICMPv4": "icmp", "ICMPv6": "icmp6",
+        "ARP": "arp", "MPLS": "mpls", "NSH": "dl_type=0x894f", "VLAN VID": "a VLAN tag",
+        "ND": "a neighbour discovery packet (icmp6,icmp_type=135 or 136)",
+        "ND solicit": "icmp6,icmp_type=135", "ND advert": "icmp6,icmp_type=136",
+        "Ethernet": "Ethernet",
+    }.get(name, name)  # fmt: skip
+
+
+def is_plain(placed: tuple[Placed, ...]) -> bool:
+    """Whether no match can make these actions wrong."""
+    previous = -1
+    for one in placed:
+        action = one.action
+        step = _STEPS.get(type(action), _APPLY)[0]
+        if step < previous or (step == previous and step != 1):
+            return False
+        previous = step
+        if isinstance(action, ofp.GotoTable | _PLAIN):
+            continue
+        if isinstance(action, ofp.Load) and _free(action.dst.field):
+            continue
+        if isinstance(action, ofp.SetField) and _free(action.field):
+            continue
+        if isinstance(action, ofp.Move) and _free(action.dst.field) and _free(action.src.field):
+            continue
+        if isinstance(action, ofp.Resubmit) and not action.with_ct:
+            continue
+        return False
+    return True
+
+
+_PLAIN = ofp.Output | ofp.Group | ofp.Note | ofp.CtClear | ofp.Meter
+_CONNECTION = ("ct_mark", "ct_label", "vlan_tci")
+
+
+def _free(field: Field) -> bool:
+    return field.prerequisite.name in ("none", "Ethernet") and field.name not in _CONNECTION
+
+
+def match_formats(terms: Iterable[Term]) -> int:
+    """Return the formats that can carry a match."""
+    usable = ANY
+    for term in terms:
+        usable &= _formats(term)
+    return usable
+
+
+_LEGACY_MASKS = {
+    "vlan_tci": ((0x1FFF, 0xF000, 0xFFFF), (0x1FFF, 0xF000, 0xFFFF)),
+    "nw_tos": ((0xFC,), (0xFC, 0x03, 0xFF)),
+    "mpls_lse0": ((), (0xFFFFF000, 0xE00, 0xFFFFFE00)),
+}
+"""Masks that OpenFlow 1.0 and 1.1 have fields for, where a slot holds several."""
+
+
+def _formats(term: Term) -> int:
+    field, mask = term.field, term.mask
+    usable = NXM_ANY | OXM
+    masks = _LEGACY_MASKS.get(field.name)
+    if masks is not None:
+        old, newer = mask in masks[0], mask in masks[1]
+    else:
+        old, newer = _can(field.of10, field, mask), _can(field.of11, field, mask)
+    return usable | (OF10_ANY if old else 0) | (OF11 if newer else 0)
+
+
+def _can(older: Older, field: Field, mask: int) -> bool:
+    match older:
+        case "no":
+            return False
+        case "exact":
+            return mask == field.all_ones
+        case "cidr":
+            rest = ~mask & field.all_ones
+            return not rest & rest + 1
+        case "any":
+            return True
+        case _:
+            assert_never(older)
