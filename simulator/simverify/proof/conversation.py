@@ -100,9 +100,9 @@ class Transcript:
         start: the first packets, before any was sent.
         expired: first packets whose TTL did not suffice.
         good: final states of the packets for which all went well.
-        finals: after each turn, all final states (the classes of the case).
+        finals: after each turn, all final states.
+        ended: the classes of the case: the last turn that these packets came to.
         paths: role -> the ways that packets took, as names.
-        tunnelled: nothing here yet.
     """
 
     start: Set
@@ -111,6 +111,7 @@ class Transcript:
     expired: Set | None = None
     untouched: list[tuple[Set, str, Leaf]] = field(default_factory=list)
     finals: list[list[State]] = field(default_factory=list)
+    ended: list[tuple[int, Set]] = field(default_factory=list)
     good: list[State] = field(default_factory=list)
     paths: dict[Role, list[tuple[str, ...]]] = field(default_factory=dict)
     judged: set[Claim] = field(default_factory=set)
@@ -165,6 +166,9 @@ class Conversation:
             for final in finals:
                 self._note_path(transcript, turn.role, final)
                 good = self._judge(transcript, script, number, final)
+                ended = final.cond & ~good if number + 1 < len(script) else final.cond
+                if ended.satisfiable():
+                    transcript.ended.append((number, ended))
                 if good.satisfiable():
                     threads.append(self._carried(final.copy(good), turn, number))
             threads = _merged(threads)

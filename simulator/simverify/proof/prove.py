@@ -21,7 +21,7 @@ from simverify.proof.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from simverify.engine.choice import Choice
     from simverify.engine.state import State
@@ -55,6 +55,19 @@ def prove(
     except (BudgetError, MemoryError) as error:
         reason = str(error) or "out of memory for sets"
         return _unjudged("unknown", reason, began)
+
+
+def conversations(
+    machine: Machine, question: Question, *, retransmitted: bool = False
+) -> Iterator[tuple[Exchange, ...]]:
+    """Yield a conversation of each class of a case: one packet for each way that packets take.
+
+    Args:
+        machine: the network, compiled.
+        question: the case.
+        retransmitted: the classes of the conversation in which the first request is repeated.
+    """
+    yield from _Proof(machine, question, (), None, 0.0).witnesses(retransmitted)
 
 
 def _unjudged(verdict: Verdict, because: str, began: float) -> Judgement:
@@ -121,6 +134,16 @@ class _Proof:
             self._packets(first),
             time.perf_counter() - self._began,
         )
+
+    def witnesses(self, retransmitted: bool) -> Iterator[tuple[Exchange, ...]]:
+        """Yield one conversation of each class."""
+        script: Sequence[Turn] = RETRANSMITTED if retransmitted else ORDINARY
+        if self._question.must == "denied":
+            script = ONE_WAY
+        for turn, where in self._run(script, ()).ended:
+            if not self._space.is_empty(where & self._choices.orderly):
+                which, _ = self._pinned(where)
+                yield explain(self._conversation, script[: turn + 1], which)
 
     def _run(self, script: Sequence[Turn], watches: Sequence[Watch]) -> Transcript:
         executor = self._machine.executor(self._choices, watches=watches, deadline=self._deadline)
@@ -270,6 +293,8 @@ class _Proof:
             for name, width, value in ((f"ttl{number}-0", 8, 64), (f"tos{number}", 8, 0)):
                 if space.has_block(name):
                     wishes.append((space.block(name, width), value))
+        # ties go as the switch has them, where that will do
+        wishes += [(choice.vec, 1) for choice in self._choices if choice.kind == "order"]
         for vec, value in wishes:
             smaller = where & space.matches(vec, value, (1 << vec.width) - 1)
             if smaller.satisfiable():
