@@ -147,6 +147,9 @@ def test_a_refused_command_says_why(switch: Instance, bridge: str) -> None:
         switch.trace("nobridge", "in_port=1")
     with pytest.raises(OvsError, match="bridge br0 has no port p9"):
         switch.send(bridge, "p9", build(SYN))
+    for ports_ in ({"a": 1, "b": 1}, {"a": 0}, {"a": 0xFF00}):
+        with pytest.raises(OvsError, match="is no port number, or given twice"):
+            switch.add_bridge("br1", ports_)
 
 
 def test_a_missing_open_vswitch_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -108,11 +109,11 @@ class Daemons:
             raise OvsError(f"{here}: the path is too long for a unix socket")
         here.mkdir(parents=True, exist_ok=True)
         self.run("ovsdb-tool", "create", str(here / "conf.db"), str(_SCHEMA))
-        socket, log = f"punix:{here}/db.sock", "--log-file={}/{}.log"
+        remote, log = f"punix:{here}/db.sock", "--log-file={}/{}.log"
         self._spawn(
             server,
             str(here / "conf.db"),
-            f"--remote={socket}",
+            f"--remote={remote}",
             f"--unixctl={here}/db.ctl",
             log.format(here, "ovsdb-server"),
         )
@@ -121,7 +122,7 @@ class Daemons:
         self.run("ovs-vsctl", "--no-wait", "init", *limit)
         self._spawn(
             switch,
-            socket[1:],
+            remote[1:],
             "--enable-dummy=override",
             "--disable-system",
             "--disable-system-route",
@@ -148,10 +149,10 @@ class Daemons:
         self._processes.append(process)
 
     def _await(self, path: Path) -> None:
-        """Wait until the youngest daemon made its socket."""
+        """Wait until the youngest daemon listens at `path`."""
         end = time.monotonic() + _START_S
         process = self._processes[-1]
-        while not path.exists():
+        while not _listens(path):
             if process.poll() is not None:
                 raise OvsError(f"{process.args!r} ended at once: {self.log()}")
             if time.monotonic() > end:
@@ -169,6 +170,16 @@ class Daemons:
         )
         # The watcher dies first: it must not kill a process that took over an old number.
         self._processes.insert(0, watcher)
+
+
+def _listens(path: Path) -> bool:
+    """Say whether somebody takes connections at `path`; its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _limit(flows: int) -> tuple[str, ...]:

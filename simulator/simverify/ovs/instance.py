@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from simverify.ovs.daemons import Daemons
 from simverify.ovs.entries import Entry, parse_entries
 from simverify.ovs.unixctl import OvsError, Unixctl
-from simverify.packet.fields import OFPP_LOCAL
+from simverify.packet.fields import OFPP_LOCAL, OFPP_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ class Instance:
         self._daemons: Daemons | None = None
         self._control: Unixctl | None = None
         self._ports: dict[tuple[str, str], _Port] = {}
-        self._bridges: dict[str, set[str]] = {}
+        self._bridges: set[str] = set()
 
     def __enter__(self) -> Self:
         """Start, unless running."""
@@ -105,7 +105,11 @@ class Instance:
         if self._daemons is not None:
             raise OvsError("this Open vSwitch is running already")
         self._daemons = Daemons(directory, flow_limit=None if self._cached else 0)
-        self._control = Unixctl(self.directory / "ctl")
+        try:
+            self._control = Unixctl(self.directory / "ctl")
+        except OvsError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Kill the daemons and remove a temporary directory. Does nothing when stopped."""
@@ -135,39 +139,47 @@ class Instance:
                 given here with the number 0xfffe. A name that another bridge uses is fine, but
                 then flows must say the number.
             mac: the address of its own port.
-            patches: name of a patch port -> its number, the peer's bridge and port.
+            patches: name of a patch port -> its number, the peer's bridge and port; flows must
+                say the number.
+
+        Raises:
+            OvsError: a number that is none of a port's or is given twice, or Open vSwitch refused.
         """
+        patches = patches or {}
         numbers = {name: number for name, number in ports.items() if number != OFPP_LOCAL}
+        _check_numbers([*numbers.values(), *(number for number, _, _ in patches.values())])
         local = next((name for name, number in ports.items() if number == OFPP_LOCAL), LOCAL)
         devices = {local: bridge}
+        taken = {bridge, *self._bridges, *(port.device for port in self._ports.values())}
+        for name in numbers:
+            devices[name] = name if name not in taken else f"{bridge}.{name}"
         command = ["add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=dummy"]
         command += ["fail-mode=secure", f"protocols={PROTOCOLS}"]
         command += [f'other-config:hwaddr="{mac}"']
         command += ["--", "set", "interface", bridge, self._capture_option(bridge)]
-        taken = {port.device for port in self._ports.values()} | self._bridges.keys()
-        taken |= {device for others in self._bridges.values() for device in others} | {bridge}
         for name, number in numbers.items():
-            device = name if name not in taken else f"{bridge}.{name}"
-            devices[name] = device
-            command += ["--", "add-port", bridge, device, "--", "set", "interface", device]
-            command += ["type=dummy", f"ofport_request={number}", self._capture_option(device)]
-        for name, (number, _, peer) in (patches or {}).items():
-            command += ["--", "add-port", bridge, name, "--", "set", "interface", name]
-            command += ["type=patch", f"ofport_request={number}", f"options:peer={peer}"]
+            command += _port_command(bridge, devices[name], number)
+            command += ["type=dummy", self._capture_option(devices[name])]
+        for name, (number, peer_bridge, peer) in patches.items():
+            command += _port_command(bridge, f"{bridge}.{name}", number)
+            command += ["type=patch", f"options:peer={peer_bridge}.{peer}"]
         for device in devices.values():
             # A kept directory may hold captures of an earlier run, and the switch appends.
             self._capture(device).unlink(missing_ok=True)
         self._running().run("ovs-vsctl", *command)
-        self._bridges[bridge] = set(patches or {})
+        self._bridges.add(bridge)
         for name, device in devices.items():
             capture = self._capture(device)
-            descriptor = os.open(capture, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                descriptor = os.open(capture, os.O_RDWR | os.O_CLOEXEC)
+            except OSError as error:
+                raise OvsError(f"{bridge} has no port {device}: {self._running().log()}") from error
             self._ports[bridge, name] = _Port(bridge, name, device, capture, descriptor)
 
     def remove_bridge(self, bridge: str) -> None:
         """Remove a bridge, its ports and flows; with the last one go all connections."""
         self._running().run("ovs-vsctl", "del-br", bridge)
-        del self._bridges[bridge]
+        self._bridges.remove(bridge)
         for key in [key for key in self._ports if key[0] == bridge]:
             port = self._ports.pop(key)
             os.close(port.descriptor)
@@ -278,6 +290,18 @@ class Instance:
 
     def _capture_option(self, device: str) -> str:
         return f"options:tx_pcap={self._capture(device)}"
+
+
+def _check_numbers(numbers: list[int]) -> None:
+    """Refuse what Open vSwitch would silently replace by another number."""
+    for number in numbers:
+        if not 0 < number < OFPP_MAX or numbers.count(number) > 1:
+            raise OvsError(f"{number} is no port number, or given twice")
+
+
+def _port_command(bridge: str, device: str, number: int) -> list[str]:
+    add = ["--", "add-port", bridge, device, "--", "set", "interface", device]
+    return [*add, f"ofport_request={number}"]
 
 
 def _read_capture(port: _Port) -> list[bytes]:
