@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from simverify import __version__
@@ -63,7 +64,8 @@ def verification_json(
 
 
 def gate_json(result: GateResult, overrides: Overrides, *, explain: bool = False) -> Json:
-    """Return the result of `gate`."""
+    """Return the result of `gate`; each run says what was put over the network for it."""
+    changed = replace(overrides, changes=(*overrides.changes, *result.change))
     return {
         "simverify": __version__,
         "decision": result.decision,
@@ -73,7 +75,7 @@ def gate_json(result: GateResult, overrides: Overrides, *, explain: bool = False
         "lets_through": list(result.lets_through),
         "results": {
             "before": verification_json(result.before, overrides, explain=explain),
-            "after": verification_json(result.after, overrides, explain=explain),
+            "after": verification_json(result.after, changed, explain=explain),
         },
     }
 

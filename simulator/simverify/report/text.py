@@ -109,8 +109,8 @@ def counterexample(result: CaseResult) -> list[str]:
     if judgement.cost is not None and result.verdict == "proved":
         cost = judgement.cost
         lines.append(
-            f"cost: {cost.datapath_passes} passes of switches, {cost.recirculations}"
-            f" recirculations, {cost.tables} tables looked up"
+            f"cost: datapath passes {cost.datapath_passes}, recirculations {cost.recirculations},"
+            f" tables looked up {cost.tables}"
         )
     return lines
 

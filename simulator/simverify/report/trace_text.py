@@ -28,8 +28,10 @@ def trace_text(trace: Trace, *, explain: bool = False, quiet: bool = False) -> s
         explain: whether every look-up is shown with its flow.
         quiet: only where the packets end.
     """
-    opened = f", open: {' '.join(trace.packets.open)}" if trace.packets.open else ""
-    lines = [f"{packets_text(trace.packets.count)} from {trace.sender}{opened}"]
+    head = f"{packets_text(trace.packets.count)} from {trace.sender}"
+    if trace.packets.count != 1 and trace.packets.open:
+        head += f", open: {' '.join(trace.packets.open)}"
+    lines = [head]
     for number, found in enumerate(trace.classes, 1):
         if not quiet:
             lines.append("")
