@@ -567,7 +567,8 @@ def gate(
                 progress(number * len(side) + place + 1, 2 * len(side))
         seconds = time.perf_counter() - began
         runs.append(Verification(tuple(results), seconds, tuple(loader.warnings)))
-    return compare(runs[0], runs[1], _opened(asked[0], asked[1]))
+    scripts = [Path(script) for script in change]
+    return compare(runs[0], runs[1], _opened(asked[0], asked[1]), scripts)
 
 
 def _opened(

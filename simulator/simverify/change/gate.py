@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from simverify.proof.question import Verdict
     from simverify.proof.verdict import CaseResult, Verification
@@ -47,12 +48,14 @@ class GateResult:
     Attributes:
         lets_through: what the change's flows take that the old ones dropped or sent elsewhere:
             notices that are no verdicts.
+        change: the scripts.
     """
 
     before: Verification
     after: Verification
     pairs: tuple[Pair, ...]
     lets_through: tuple[str, ...] = ()
+    change: tuple[Path, ...] = ()
 
     @property
     def mends(self) -> tuple[Pair, ...]:
@@ -92,8 +95,11 @@ class GateResult:
 
 
 def compare(
-    before: Verification, after: Verification, lets_through: Sequence[str] = ()
+    before: Verification,
+    after: Verification,
+    lets_through: Sequence[str] = (),
+    change: Sequence[Path] = (),
 ) -> GateResult:
     """Pair the results of the same cases before and after a change."""
     pairs = tuple(Pair(b, a) for b, a in zip(before.results, after.results, strict=True))
-    return GateResult(before, after, pairs, tuple(lets_through))
+    return GateResult(before, after, pairs, tuple(lets_through), tuple(change))

@@ -241,3 +241,13 @@ def _shown(hop: HopResult | Passed) -> str:
         return way
     header = {name: value for name, value in hop.header.items() if value}
     return f"{way} as {packet_text(header)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A result's conversation on the real switch; `difference` None where it agrees."""
+
+    case: str
+    verdict: str
+    packets: int
+    difference: Difference | None
