@@ -73,7 +73,8 @@ def _read_list(piece: Piece, reading: Reading) -> tuple[Placed, ...]:
     placed: list[Placed] = []
     drop: Item | None = None
     for item in split(piece):
-        if item.key.text == "drop" and not item.value:
+        if item.key.text == "drop":
+            _note_argument(item, reading)
             drop = item
             continue
         reading.inner = ()
@@ -86,14 +87,26 @@ def _read_list(piece: Piece, reading: Reading) -> tuple[Placed, ...]:
     return tuple(placed)
 
 
+def _note_argument(item: Item, reading: Reading) -> None:
+    """Note an argument of an action that has none; ovs-ofctl does not look at it."""
+    if item.value:
+        reading.notes.append(
+            item.value.fault(
+                "extra-argument", f"{item.key.text} has no argument; it is ignored", "leave it out"
+            )
+        )
+
+
 def _read_action(item: Item, reading: Reading) -> Action:
     name = item.key.text
     row = ACTION.get(name)
-    if row is not None and not (row.bare and item.opened and name.upper() in RESERVED_PORTS):
+    if row is not None:
         argument = item.value
         if not argument and not item.opened:
             argument = item.key.cut(len(name))
         reading.opened = item.opened
+        if row.bare:
+            _note_argument(item, reading)
         return row.read(argument, reading)
     port = item.key
     quoted = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name

@@ -93,7 +93,7 @@ class ActionWriter:
             match action:
                 case ofp.Mod(name, value):
                     found += self._mod(name, value, proto, tagged)
-                    tagged = tagged or name.startswith("mod_vlan")
+                    tagged = tagged or "_vlan_" in name
                 case ofp.SetField(field, value, mask):
                     found += self._set_field(field, value, mask)
                 case ofp.Load(value, dst):
@@ -241,6 +241,8 @@ class ActionWriter:
         return [f"output:{write_port(port, self._ports)}"]
 
     def _mod(self, name: str, value: int, proto: int | None, tagged: bool) -> list[str]:
+        if name.startswith("set_vlan"):
+            name, tagged = name.replace("set", "mod"), True
         if self._minor < 2:
             match name:
                 case "mod_nw_ecn" if self._minor == 0:

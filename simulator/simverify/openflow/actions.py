@@ -102,7 +102,8 @@ class Move:
 class Mod:
     """OpenFlow 1.0's `mod_dl_src`, `mod_nw_dst`, `mod_vlan_vid`, ...: a value into a field.
 
-    On a packet without the field it does nothing (ovs-semantics 14).
+    On a packet without the field it does nothing; only `mod_vlan_vid` and `mod_vlan_pcp` push a
+    VLAN tag on a packet without one, which `set_vlan_vid` and `set_vlan_pcp` do not.
     """
 
     name: str

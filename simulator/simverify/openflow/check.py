@@ -200,8 +200,9 @@ class Checker:
         match name:
             case "mod_dl_src" | "mod_dl_dst":
                 pass
+            case "set_vlan_vid" | "set_vlan_pcp":
+                self._tolerate(self._tagged())
             case "mod_vlan_vid" | "mod_vlan_pcp":
-                # Without a tag one is pushed; what set_vlan_* would do was tolerated before.
                 self._kind[_VLAN] = _TAG
             case "mod_nw_src" | "mod_nw_dst":
                 self._tolerate(self._holds("IPv4"))
@@ -299,7 +300,7 @@ class Checker:
 _IN_ACTION_SET = (
     ofp.StripVlan, ofp.PopMpls, ofp.Decap, ofp.Encap, ofp.PushMpls, ofp.PushVlan, ofp.DecTtl,
     ofp.DecMplsTtl, ofp.DecNshTtl, ofp.Load, ofp.Move, ofp.Mod, ofp.SetMpls, ofp.SetField,
-    ofp.SetTunnel, ofp.SetQueue, ofp.Group, ofp.Output, ofp.OutputReg, ofp.OutputTrunc,
+    ofp.SetTunnel, ofp.SetQueue, ofp.Group, ofp.Output, ofp.OutputReg,
     ofp.Controller, ofp.Resubmit, ofp.Ct, ofp.CtClear, ofp.Enqueue, ofp.DeleteField,
     ofp.CheckPktLarger,
 )  # fmt: skip

@@ -334,7 +334,7 @@ class FlowReader:
         if name in _NUMBERS:
             return Attribute(name, read_number(value, _NUMBERS[name], name))
         if name == "table":
-            return Attribute(name, read_table(value, self._tables, 254))
+            return _table(read_table(value, self._tables, 255))
         if name == "cookie":
             left, right = value.partition("/")
             number = read_signed(left, 64, "the cookie")
@@ -377,6 +377,11 @@ class FlowReader:
     def _unknown(item: Item) -> Fault:
         known = [*MATCH_FIELDS, *SHORTHANDS, *ATTRIBUTES, "actions"]
         return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
+
+
+def _table(number: int) -> Attribute:
+    """Return a flow's table; 255 says none, as leaving it out does."""
+    return Attribute("table", number) if number != 255 else Attribute("any_table", 0)
 
 
 def kind_of_match(match: Match) -> Kind:

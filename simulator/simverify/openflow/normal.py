@@ -130,7 +130,7 @@ class Settler:
         need = 0
         for slot in found:
             need |= NEED[slot]
-        if need and need & ~_allowed_bits(kind_of(found)):
+        if (need and need & ~_allowed_bits(kind_of(found))) or _PACKET in found:
             found, dropped, refused = _repair(found)
             return Settled(self._match(found), dropped, refused)
         return Settled(self._match(found))
@@ -160,6 +160,9 @@ _ICMP = {
 _REFUSED = {slot.index for slot in SLOTS if slot.name.startswith(("nsh_", "ct_nw", "ct_ipv6"))}
 
 
+_ETHERNET = {SLOT[name].index for name in ("dl_src", "dl_dst", "dl_type", "vlan_tci")}
+
+
 def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
     """Rename what OVS stores in one place, then leave out what cannot be there."""
     found = dict(found)
@@ -174,11 +177,13 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
     while True:
         allowed = _allowed_bits(kind_of(found))
         bad = [slot for slot in found if NEED[slot] & ~allowed]
+        if (found.get(_PACKET) or (0, 0))[0]:
+            bad += [slot for slot in found if slot in _ETHERNET]
         if not bad:
             return found, tuple(dropped), tuple(refused)
         for slot in bad:
             del found[slot]
-            (refused if slot in _REFUSED else dropped).append(slot)
+            (refused if slot in _REFUSED or slot in _ETHERNET else dropped).append(slot)
 
 
 def _turned(names: dict[int, int]) -> dict[int, int]:

@@ -14,6 +14,7 @@ from simverify.openflow.protocol import NXM_ANY, OF11, OF11_UP, OF15, OXM
 from simverify.openflow.read_output import read_bytes
 from simverify.openflow.subfields import read_field, read_subfield, read_target, write_field
 from simverify.openflow.values import (
+    read_decimal,
     read_ipv4,
     read_mac,
     read_number,
@@ -208,15 +209,20 @@ def read_dec_ttl(piece: Piece, reading: Reading) -> ofp.Action:
     """`dec_ttl`, `dec_ttl(ID,...)`."""
     if not piece and not reading.opened:
         return ofp.DecTtl()
-    ids = tuple(read_number(item.key, 16, "a controller's id") for item in split(piece))
+    ids = tuple(read_decimal(item.key, 16, "a controller's id") for item in split(piece))
     if piece and not ids:
         raise piece.fault("missing-argument", "no controller's id in it", "write dec_ttl")
     return ofp.DecTtl(ids)
 
 
-def read_delete_field(piece: Piece, reading: Reading) -> ofp.Action:
-    """`delete_field:FIELD`."""
+def read_dec_nsh_ttl(_: Piece, reading: Reading) -> ofp.Action:
+    """`dec_nsh_ttl`."""
     reading.only(OXM)
+    return ofp.DecNshTtl()
+
+
+def read_delete_field(piece: Piece, _: Reading) -> ofp.Action:
+    """`delete_field:FIELD`."""
     field = read_field(piece)
     if not field.name.startswith("tun_metadata"):
         raise piece.fault(

@@ -13,7 +13,7 @@ from simverify.openflow.piece import split
 from simverify.openflow.protocol import OF13_UP
 from simverify.openflow.reading import read_table
 from simverify.openflow.subfields import read_subfield, read_target, write_field
-from simverify.openflow.values import RESERVED_PORTS, read_number, read_port
+from simverify.openflow.values import RESERVED_PORTS, read_decimal, read_number, read_port
 from simverify.packet.fields import (
     FIELD,
     OFPP_ALL,
@@ -130,7 +130,7 @@ def read_controller(piece: Piece, _: Reading) -> ofp.Action:
     if not piece:
         return ofp.Controller()
     if piece.text[0].isdigit():
-        return ofp.Controller(max_len=read_number(piece, 16, "max_len"))
+        return ofp.Controller(max_len=read_decimal(piece, 16, "max_len"))
     max_len, reason, controller_id = 0xFFFF, "action", 0
     userdata: bytes | None = None
     pause = False
@@ -256,7 +256,7 @@ def read_multipath(piece: Piece, _: Reading) -> ofp.Action:
     words = _arguments(piece, 6, "multipath(FIELDS,BASIS,ALGORITHM,N_LINKS,ARG,DST)")
     if len(words) > 6:
         raise words[6].fault("extra-argument", "multipath has six arguments")
-    n_links = read_number(words[3], 17, "the number of links")
+    n_links = read_decimal(words[3], 17, "the number of links")
     if not 1 <= n_links <= 65536:
         raise words[3].fault("bad-number", "n_links is 1 to 65536")
     dst = _short(words[5])
@@ -266,10 +266,10 @@ def read_multipath(piece: Piece, _: Reading) -> ofp.Action:
         )
     return ofp.Multipath(
         _one_of(words[0], HASH_FIELDS, "kind of hash"),
-        read_number(words[1], 16, "the basis"),
+        read_decimal(words[1], 16, "the basis"),
         _one_of(words[2], MULTIPATH_ALGORITHMS, "algorithm of multipath"),
         n_links,
-        read_number(words[4], 32, "the argument"),
+        read_decimal(words[4], 32, "the argument"),
         dst,
     )
 
@@ -302,7 +302,7 @@ def _bundle(piece: Piece, reading: Reading, *, load: bool) -> ofp.Action:
         raise words[4].fault("too-narrow", "a port number needs 16 bits")
     return ofp.Bundle(
         _one_of(words[0], HASH_FIELDS, "kind of hash"),
-        read_number(words[1], 16, "the basis"),
+        read_decimal(words[1], 16, "the basis"),
         _one_of(words[2], BUNDLE_ALGORITHMS, "algorithm of bundle"),
         members,
         dst,

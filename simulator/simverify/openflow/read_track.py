@@ -12,7 +12,7 @@ from simverify.openflow.piece import split
 from simverify.openflow.read_fields import arrow
 from simverify.openflow.reading import read_table
 from simverify.openflow.subfields import read_subfield, read_target
-from simverify.openflow.values import read_ipv4, read_ipv6, read_number, read_value
+from simverify.openflow.values import read_decimal, read_ipv4, read_ipv6, read_number, read_value
 from simverify.packet.fields import FIELD
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ def read_conjunction(piece: Piece, _: Reading) -> ofp.Action:
             "missing-argument", "conjunction needs an id and a clause", "write conjunction(ID,K/N)"
         )
     clause, count = rest.partition("/")
-    k = read_number(clause.strip(), 8, "the clause")
-    n = read_number(count.strip() if count else rest, 8, "the number of clauses")
+    k = read_decimal(clause.strip(), 8, "the clause")
+    n = read_decimal(count.strip() if count else rest, 8, "the number of clauses")
     if not 2 <= n <= 64:
         raise rest.fault("bad-number", f"a conjunction of {n} clauses", "2 to 64 clauses")
     if not 1 <= k <= n:
@@ -201,7 +201,8 @@ def read_learn(piece: Piece, reading: Reading) -> ofp.Action:
         if name == "table":
             numbers[name] = read_table(item.value, reading.tables, 254)
         elif name in _LEARN_NUMBERS:
-            numbers[name] = read_number(item.value, _LEARN_NUMBERS[name], name)
+            read = read_number if name in ("cookie", "limit") else read_decimal
+            numbers[name] = read(item.value, _LEARN_NUMBERS[name], name)
         elif name in ("send_flow_rem", "delete_learned"):
             flags.add(name)
         elif name == "result_dst":

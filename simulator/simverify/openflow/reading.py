@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simverify.openflow.protocol import ANY
-from simverify.openflow.values import read_number
+from simverify.openflow.values import read_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ def read_table(piece: Piece, tables: Mapping[str, int], largest: int = 254) -> i
     if name in tables:
         return tables[name]
     if name[:1].isdigit():
-        number = read_number(piece, 32, "a table")
+        number = read_decimal(piece, 32, "a table")
         if number > largest:
             raise piece.fault(
                 "unknown-table", f"there is no table {text}", f"tables are 0 to {largest}"

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from simverify.openflow.actions import Subfield
-from simverify.openflow.values import read_number
+from simverify.openflow.values import read_decimal
 from simverify.packet.fields import FIELD, MATCH_FIELDS
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def read_subfield(piece: Piece) -> Subfield:
         )
     if not found.group(1) and found.group(2) is None:
         return Subfield(field, 0, field.bits)
-    first = read_number(rest.cut(*found.span(1)), 16, "the first bit")
+    first = read_decimal(rest.cut(*found.span(1)), 16, "the first bit")
     last = first
     if found.group(2) is not None:
-        last = read_number(rest.cut(*found.span(2)), 16, "the last bit")
+        last = read_decimal(rest.cut(*found.span(2)), 16, "the last bit")
     if first > last:
         raise rest.fault("bad-bits", f"bit {first} comes after bit {last}")
     if last >= field.bits:

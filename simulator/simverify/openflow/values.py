@@ -9,6 +9,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, assert_never
 
+from simverify.openflow.piece import Piece
 from simverify.packet.fields import (
     CT_STATE_BITS,
     OFPP_MAX,
@@ -19,7 +20,6 @@ from simverify.packet.fields import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simverify.openflow.piece import Piece
     from simverify.packet.fields import Field
 
 RESERVED_PORTS = {
@@ -68,6 +68,10 @@ def read_number(piece: Piece, width: int, what: str) -> int:
     if len(text) > 400:
         raise piece.fault("too-large", f"the number for {what} has {len(text)} digits")
     value = int(text, 8) if text[0] == "0" and text.isdigit() else int(text, 0)
+    if value >> 64 and text.isdigit():
+        raise piece.fault(
+            "too-large", f"a decimal number of more than 64 bits for {what}", "write it with 0x"
+        )
     if value >> width:
         largest = (1 << width) - 1
         limit = f"{largest}" if width <= 16 else f"{largest:#x}"
@@ -77,6 +81,22 @@ def read_number(piece: Piece, width: int, what: str) -> int:
             f"the largest value is {limit}",
         )
     return value
+
+
+def read_decimal(piece: Piece, width: int, what: str) -> int:
+    """Return a number that is only taken in decimal digits.
+
+    ovs-ofctl refuses some of these in hexadecimal, and silently takes 0 for others.
+    """
+    if not (piece.text.isascii() and piece.text.isdigit()):
+        if _NUMBER.fullmatch(piece.text):
+            raise piece.fault(
+                "bad-number",
+                f"{what} is only taken in decimal digits",
+                f"write {int(piece.text, 0)}",
+            )
+        read_number(piece, width, what)
+    return read_number(Piece(piece.text.lstrip("0") or "0", piece.at), width, what)
 
 
 def read_signed(piece: Piece, width: int, what: str) -> int:
@@ -101,8 +121,8 @@ def read_port(piece: Piece, ports: Mapping[str, int]) -> int:
     reserved = RESERVED_PORTS.get(text.upper())
     if reserved is not None:
         return reserved
-    if _NUMBER.fullmatch(text):
-        number = int(text, 8) if text[0] == "0" and text.isdigit() else int(text, 0)
+    if text.isascii() and text.isdigit():
+        number = int(text) if len(text) < 20 else 1 << 64
         if number <= OFPP_NONE:
             return number
         if 0xFFFFFF00 <= number <= 0xFFFFFFFF:
@@ -110,7 +130,11 @@ def read_port(piece: Piece, ports: Mapping[str, int]) -> int:
         raise piece.fault(
             "unknown-port",
             f"port {text} is not within a port's 16 bits",
-            "ports are 0 to 65279, or 0xffffff00 and up for reserved ones",
+            "ports are 0 to 65279, or 4294967040 and up for reserved ones",
+        )
+    if _NUMBER.fullmatch(text):
+        raise piece.fault(
+            "bad-number", "a port is only taken in decimal digits", f"write {int(text, 0)}"
         )
     if not text:
         raise piece.fault("missing-value", "a port is missing")

@@ -1,0 +1,399 @@
+"""Random flows, groups and meters, made from the tables of fields and actions.
+
+Most texts are right; some are nearly right: a value too wide, a field without what it needs, a
+character gone. The same seed gives the same texts.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import TYPE_CHECKING
+
+from simverify.openflow.action_table import ACTIONS
+from simverify.openflow.normal import holds, kind_of
+from simverify.openflow.values import FRAGS
+from simverify.openflow.words import SHORTHANDS, place
+from simverify.packet.fields import CT_STATE_BITS, FIELDS, SLOT, TCP_FLAG_BITS
+
+if TYPE_CHECKING:
+    from simverify.packet.fields import Field
+
+_HOLE = re.compile(r"\{(\w+)\}")
+_TARGETS = [field for field in FIELDS if field.writable and (field.nxm or field.oxm)]
+_SOURCES = [field for field in FIELDS if field.nxm or field.oxm]
+_KINDS = [
+    "", "ip", "tcp", "udp", "sctp", "icmp", "arp", "rarp", "ipv6", "tcp6", "udp6", "icmp6",
+    "icmp6,icmp_type=135", "icmp6,icmp_type=136", "mpls", "mplsm", "dl_type=0x894f",
+    "dl_type=0x88cc", "ip,nw_proto=47", "tcp,dl_vlan=5", "ip,ct_state=+trk+est",
+]  # fmt: skip
+
+
+class Generator:
+    """Makes texts; `wrong` is how often something is off."""
+
+    def __init__(self, seed: int, wrong: float = 0.2) -> None:
+        self.random = random.Random(seed)
+        self._wrong = wrong
+        self._found: dict[int, tuple[int, int]] = {}
+
+    def _off(self) -> bool:
+        return self.random.random() < self._wrong / 4
+
+    def flow(self) -> str:
+        """Return the text of a flow."""
+        choose = self.random
+        words = []
+        for name, top in (("table", 254), ("priority", 65535), ("cookie", 1 << 64),
+                          ("idle_timeout", 65535), ("hard_timeout", 65535),
+                          ("importance", 65535)):  # fmt: skip
+            if choose.random() < (0.4 if name in ("table", "priority") else 0.08):
+                words.append(f"{name}={self._number(min(top, 1 << choose.randrange(1, 65)))}")
+        if choose.random() < 0.05:
+            words.append(choose.choice(["send_flow_rem", "check_overlap", "reset_counts"]))
+        words += self._match()
+        separator = choose.choice([",", ",", ", ", " "])
+        text = separator.join(words)
+        text += choose.choice([",", " "] if text else [""]) + "actions=" + self.actions()
+        return self._spoil(text)
+
+    def group(self) -> str:
+        """Return the text of a group."""
+        choose = self.random
+        self._found = {}
+        kind = choose.choice(["all", "select", "select", "indirect", "ff", "fast_failover"])
+        words = [f"group_id={choose.randrange(1 << choose.randrange(1, 33))}", f"type={kind}"]
+        if kind == "select" and choose.random() < 0.4:
+            words.append(f"selection_method={choose.choice(['hash', 'dp_hash'])}")
+            if choose.random() < 0.5:
+                words.append(f"selection_method_param={choose.randrange(1 << 40)}")
+            if words[2].endswith("=hash") and choose.random() < 0.7:
+                words.append(
+                    f"fields({','.join(choose.sample(['ip_src', 'ip_dst', 'tcp_src'], 2))})"
+                )
+        for _ in range(1 if kind == "indirect" and not self._off() else choose.randrange(4)):
+            parts = []
+            if kind == "select" and choose.random() < 0.5:
+                parts.append(f"weight:{choose.randrange(300)}")
+            if kind.startswith("f") and not self._off():
+                parts.append(f"watch_port:{choose.randrange(1, 9)}")
+            if choose.random() < 0.2:
+                parts.append(f"bucket_id:{choose.randrange(9)}")
+            parts.append(choose.choice(["actions=", ""]) + self.actions(3))
+            words.append("bucket=" + ",".join(parts))
+        return self._spoil(",".join(words))
+
+    def meter(self) -> str:
+        """Return the text of a meter, as add-meter takes it."""
+        choose = self.random
+        words = [f"meter={choose.randrange(1, 1 << choose.randrange(1, 16))}"]
+        words.append(choose.choice(["kbps", "pktps"]))
+        burst = choose.random() < 0.5
+        if burst:
+            words.append("burst")
+        if choose.random() < 0.3:
+            words.append("stats")
+        band = f"type=drop,rate={choose.randrange(1, 1 << 20)}"
+        if burst:
+            band += f",burst_size={choose.randrange(1 << 20)}"
+        return ",".join([*words, f"bands={band}"])
+
+    def _number(self, top: int) -> str:
+        value = self.random.randrange(top + 1)
+        return f"{value:#x}" if self.random.random() < 0.5 else f"{value}"
+
+    def _match(self) -> list[str]:
+        choose = self.random
+        kind = choose.choice(_KINDS)
+        self._found = {}
+        for word in kind.split(","):
+            self._note_word(word)
+        words = [kind] if kind else []
+        for _ in range(choose.choice([0, 1, 1, 2, 3, 5])):
+            field = choose.choice(FIELDS)
+            if not self._fits(field) and not self._off():
+                continue
+            if field.nxm is None and field.oxm is None and field.of10 == "no":
+                continue
+            name = choose.choice([field.name, *field.aliases])
+            if field.kind in ("decimal", "hexadecimal") and field.maskable and self._off():
+                high = choose.randrange(field.width)
+                low = choose.randrange(high + 1)
+                value = choose.randrange(1 << high - low + 1)
+                words.append(f"{name}[{low}..{high}]={value}")
+                continue
+            words.append(f"{name}={self.value(field)}")
+        return words
+
+    def _note_word(self, word: str) -> None:
+        pairs = SHORTHANDS.get(word, ())
+        if "=" in word:
+            name, text = word.split("=")
+            number = {"+trk+est": 0x22}.get(text)
+            pairs = ((name, int(text, 0) if number is None else number),)
+        for name, value in pairs:
+            if name == "dl_vlan":
+                self._found[SLOT["vlan_tci"].index] = (value | 0x1000, 0x1FFF)
+            else:
+                self._found[SLOT[name].index] = (value, (1 << SLOT[name].width) - 1)
+
+    def _fits(self, field: Field) -> bool:
+        row = field.prerequisite
+        return row.name in ("none", "Ethernet") or holds(row, kind_of(self._found))
+
+    def value(self, field: Field, *, mask: bool = True) -> str:
+        """Return a value of a field, with or without a mask."""
+        choose = self.random
+        width = field.width
+        number = choose.randrange(1 << choose.randrange(1, min(width, 128) + 1))
+        masked = mask and field.maskable and choose.random() < 0.4
+        match field.kind:
+            case "ethernet":
+                text = _mac(number)
+                return f"{text}/{_mac(choose.randrange(1 << 48))}" if masked else text
+            case "ipv4":
+                text = _ip(choose.randrange(1 << 32))
+                if masked:
+                    text += "/" + choose.choice([str(choose.randrange(33)), "255.0.255.0"])
+                return text
+            case "ipv6":
+                text = _ip6(choose.randrange(1 << 128))
+                return f"{text}/{choose.randrange(129)}" if masked else text
+            case "port" | "port32":
+                return choose.choice(["1", "2", "LOCAL", "local", "65279", "CONTROLLER", "7"])
+            case "ct_state" | "tcp_flags":
+                bits = CT_STATE_BITS if field.kind == "ct_state" else TCP_FLAG_BITS
+                names = choose.sample(list(bits), choose.randrange(1, 4))
+                if choose.random() < 0.2:
+                    return hex(sum(bits[name] for name in names))
+                if choose.random() < 0.2:
+                    return "|".join(names)
+                return "".join(choose.choice("+-") + name for name in names)
+            case "tun_flags":
+                return choose.choice(["oam", "+oam", "-oam", "0", "1"])
+            case "frag":
+                return choose.choice(list(FRAGS))
+            case "packet_type":
+                return choose.choice(["(0,0)", "(1,0x800)", "(1,0x86dd)"])
+            case _:
+                if self._off():
+                    number = choose.randrange(1 << min(width + 2, 128))
+                text = f"{number:#x}" if choose.random() < 0.6 else f"{number}"
+                if masked:
+                    ones = choose.randrange(1 << min(width, 128))
+                    text = (
+                        f"{number & ones:#x}/{ones:#x}"
+                        if choose.random() < 0.9
+                        else (f"{number:#x}/{ones:#x}")
+                    )
+                return text
+
+    def actions(self, most: int = 5, depth: int = 0) -> str:
+        """Return a list of actions."""
+        choose = self.random
+        if choose.random() < 0.08:
+            return "drop"
+        return ",".join(self.action(depth) for _ in range(choose.randrange(1, most)))
+
+    def action(self, depth: int = 0) -> str:
+        """Return one action."""
+        choose = self.random
+        while True:
+            row = choose.choice(ACTIONS)
+            if row.names[0] in ("nat", "debug_recirc", "debug_slow"):
+                continue
+            if depth > 2 and row.names[0] in ("clone", "write_actions", "ct"):
+                continue
+            form = choose.choice(row.forms)
+            if form.startswith(row.names[0]):
+                form = choose.choice(row.names) + form[len(row.names[0]) :]
+            return _HOLE.sub(lambda hole: self._fill(hole.group(1), depth), form)
+
+    def _fill(self, hole: str, depth: int) -> str:
+        choose = self.random
+        if hole[0] == "u" and hole[1:].isdigit():
+            top = 1 << choose.randrange(1, int(hole[1:]) + 1)
+            return self._number(top - 1)
+        match hole:
+            case "port":
+                return choose.choice(["1", "2", "3", "65279", "LOCAL", "IN_PORT", "in_port"])
+            case "table":
+                return str(choose.randrange(256 if self._off() else 254))
+            case "len":
+                return str(choose.randrange(14, 9000))
+            case "mac":
+                return _mac(choose.randrange(1 << 48))
+            case "ip":
+                return _ip(choose.randrange(1 << 32))
+            case "hex":
+                return choose.randbytes(choose.randrange(1, 12)).hex()
+            case "hash":
+                return choose.choice(["eth_src", "symmetric_l4", "symmetric_l3l4", "nw_src",
+                                      "nw_dst", "symmetric_l3l4+udp"])  # fmt: skip
+            case "bundle":
+                return choose.choice(["active_backup", "hrw"])
+            case "multipath":
+                return choose.choice(["modulo_n", "hash_threshold", "hrw", "iter_hash"])
+            case "reason":
+                return choose.choice(["no_match", "action", "invalid_ttl", "group"])
+            case "clause":
+                n = choose.randrange(1 if self._off() else 2, 65)
+                return f"{choose.randrange(1, n + 1)}/{n}"
+            case "reg":
+                return f"reg{choose.randrange(16)}[0..{choose.randrange(15, 32)}]"
+            case "bit":
+                return f"reg{choose.randrange(16)}[{choose.randrange(32)}]"
+            case "any":
+                return self._subfield(self._pick(_SOURCES))
+            case "field":
+                return self._subfield(self._pick(_TARGETS))
+            case "set":
+                field = self._pick(_TARGETS)
+                return f"{self.value(field)}->{choose.choice([field.name, *field.aliases])}"
+            case "load":
+                return self._load()
+            case "move":
+                return self._move()
+            case "actions":
+                return self.actions(3, depth + 1)
+            case "ct":
+                return self._ct()
+            case "learn":
+                return self._learn()
+            case _:
+                message = f"no such hole: {hole}"
+                raise ValueError(message)
+
+    def _pick(self, fields: list[Field]) -> Field:
+        for _ in range(20):
+            field = self.random.choice(fields)
+            if self._fits(field) or self._off():
+                return field
+        return fields[0]
+
+    def _subfield(self, field: Field, width: int | None = None) -> str:
+        choose = self.random
+        name = choose.choice([field.name, field.nxm or field.oxm or field.name])
+        if width is None:
+            kind = choose.randrange(4)
+            if kind == 0:
+                return name
+            if kind == 1:
+                return f"{name}[]"
+            if kind == 2:
+                return f"{name}[{choose.randrange(field.bits)}]"
+            width = choose.randrange(1, field.bits + 1)
+        start = choose.randrange(field.bits - width + 1) if field.bits >= width else 0
+        return f"{name}[{start}..{start + width - 1}]"
+
+    def _load(self) -> str:
+        field = self._pick(_TARGETS)
+        width = self.random.randrange(1, min(field.bits, 64) + 1)
+        if self._off():
+            width = min(width + 1, field.bits)
+        value = self.random.randrange(1 << width)
+        return f"{self._written(value)}->{self._subfield(field, width)}"
+
+    def _written(self, value: int) -> str:
+        return f"{value:#x}" if self.random.random() < 0.5 else f"{value}"
+
+    def _move(self) -> str:
+        src, dst = self._pick(_SOURCES), self._pick(_TARGETS)
+        width = self.random.randrange(1, min(src.bits, dst.bits) + 1)
+        other = width - 1 if self._off() and width > 1 else width
+        return f"{self._subfield(src, width)}->{self._subfield(dst, other)}"
+
+    def _ct(self) -> str:
+        choose = self.random
+        words = []
+        commit = choose.random() < 0.7
+        if commit:
+            words.append("commit")
+            if choose.random() < 0.2:
+                words.append("force")
+        if choose.random() < 0.5:
+            words.append(f"table={choose.randrange(254)}")
+        if choose.random() < 0.5:
+            words.append(f"zone={choose.choice(['0', '65535', '7', 'reg1[0..15]', 'reg2[3..18]'])}")
+        if choose.random() < 0.5:
+            words.append(self._nat(commit))
+        if commit and choose.random() < 0.4:
+            number = choose.randrange(1 << 32)
+            words.append(choose.choice([
+                f"exec(load:{number}->ct_mark[])", f"exec(set_field:{number}->ct_mark)",
+                f"exec(set_field:{number & 0xFF}/0xff->ct_label)",
+                "exec(move:reg0[]->ct_label[32..63])",
+            ]))  # fmt: skip
+        if choose.random() < 0.1:
+            words.append("alg=" + choose.choice(["ftp", "tftp"]))
+        choose.shuffle(words)
+        return ",".join(words)
+
+    def _nat(self, commit: bool) -> str:
+        choose = self.random
+        if not commit and not self._off():
+            return "nat"
+        six = self._found.get(SLOT["dl_type"].index, (0, 0))[0] == 0x86DD
+        low = choose.randrange(1 << 20) + 1
+        hosts = [low] + ([low + choose.randrange(9)] if choose.random() < 0.3 else [])
+        ports = ""
+        if choose.random() < 0.4:
+            port = choose.randrange(1, 60000)
+            ports = f":{port}" + (
+                f"-{port + choose.randrange(99)}" if choose.random() < 0.5 else ""
+            )
+        texts = [_ip6(h) if six else _ip(h) for h in hosts]
+        if six and ports:
+            texts = [f"[{text}]" for text in texts]
+        flags = choose.choice(["", "", ",random", ",hash", ",persistent", ",persistent,hash"])
+        return f"nat({choose.choice(['src', 'dst'])}={'-'.join(texts)}{ports}{flags})"
+
+    def _learn(self) -> str:
+        choose = self.random
+        words = []
+        for name in ("table", "priority", "idle_timeout", "hard_timeout", "cookie", "limit",
+                     "fin_idle_timeout", "fin_hard_timeout"):  # fmt: skip
+            if choose.random() < 0.2:
+                words.append(f"{name}={choose.randrange(250)}")
+        words += [f for f in ("send_flow_rem", "delete_learned") if choose.random() < 0.15]
+        words += choose.sample(
+            ["eth_src=eth_dst", "NXM_OF_ETH_DST[]", "in_port", "reg0[0..7]=5",
+             "dl_type=0x800,nw_src=nw_dst", "vlan_tci[0..11]", "load:7->reg3[0..3]",
+             "load:reg0[]->reg1[]", "load:in_port->reg2[0..15]", "output:reg4[]",
+             "eth_type=0x800,nw_proto=6,tcp_dst=80", "metadata=0x5", "reg1=reg2",
+             "NXM_OF_IN_PORT[]", "dl_type=0x86dd,ipv6_dst=ipv6_src"],
+            choose.randrange(1, 4),
+        )  # fmt: skip
+        return ",".join(words)
+
+    def _spoil(self, text: str) -> str:
+        """Break a text now and then."""
+        choose = self.random
+        if choose.random() > self._wrong or not text:
+            return text
+        place_ = choose.randrange(len(text))
+        match choose.randrange(4):
+            case 0:
+                return text[:place_] + text[place_ + 1 :]
+            case 1:
+                return text[:place_] + choose.choice("0123456789abcxyz,()[]=:/->+") + text[place_:]
+            case 2:
+                return text[:place_] + choose.choice("019afz=:/,()") + text[place_ + 1 :]
+            case _:
+                end = min(len(text), place_ + choose.randrange(1, 6))
+                return text[:place_] + text[end:]
+
+
+def _mac(value: int) -> str:
+    return ":".join(f"{value:012x}"[i : i + 2] for i in range(0, 12, 2))
+
+
+def _ip(value: int) -> str:
+    return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def _ip6(value: int) -> str:
+    return ":".join(f"{value >> shift & 0xFFFF:x}" for shift in range(112, -1, -16))
+
+
+__all__ = ["Generator", "place"]
