@@ -368,6 +368,7 @@ def verify(
 
     Raises:
         InputError: with all that is wrong in any of the files.
+        Interrupted: a `KeyboardInterrupt` came, with what is known until then.
     """
     from simverify.proof.casefile import load_cases, open_cases
 
@@ -391,12 +392,34 @@ def verify(
         )
     loader = Loader(overrides)
     asked = questions(chosen, loader)
-    results = []
-    for number, (case, network, question) in enumerate(asked):
-        results.append(judge(case, network, question, budget_s))
-        if progress is not None:
-            progress(number + 1, len(asked))
-    return Verification(tuple(results), time.perf_counter() - began, tuple(loader.warnings))
+    results: list[CaseResult] = []
+
+    def verification() -> Verification:
+        seconds = time.perf_counter() - began
+        return Verification(tuple(results), seconds, tuple(loader.warnings))
+
+    try:
+        for number, (case, network, question) in enumerate(asked):
+            results.append(judge(case, network, question, budget_s))
+            if progress is not None:
+                progress(number + 1, len(asked))
+    except KeyboardInterrupt:
+        raise Interrupted(verification(), len(asked) - len(results)) from None
+    return verification()
+
+
+class Interrupted(KeyboardInterrupt):
+    """`verify` was stopped by hand.
+
+    Attributes:
+        verification: of the cases that were judged until then.
+        not_judged: how many were not.
+    """
+
+    def __init__(self, verification: Verification, not_judged: int) -> None:
+        super().__init__()
+        self.verification = verification
+        self.not_judged = not_judged
 
 
 def fits(name: str, pattern: str) -> bool:

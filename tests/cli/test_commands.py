@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from simverify import __version__
+from simverify import __version__, session
+from simverify.cli import simverify
 from simverify.report.schema import KINDS, schema
 from tests.cli.command import NODE, ROOT, copy_node, run, without_seconds
 
@@ -141,6 +142,30 @@ def test_a_budget_that_is_used_up_makes_a_case_unknown() -> None:
     assert done.returncode == 3
 
 
+def test_an_interrupt_prints_what_is_known(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The cases judged until then are printed, marked incomplete; exit 130."""
+    judge = session.judge
+    judged: list[str] = []
+
+    def interrupted(case: Any, *rest: Any) -> Any:
+        if judged:
+            raise KeyboardInterrupt
+        judged.append(case.name)
+        return judge(case, *rest)
+
+    monkeypatch.setattr(session, "judge", interrupted)
+    words = ["verify", CASES, "-k", "[012]*"]
+    assert simverify.main([*words, "--format", "json"], standalone_mode=False) == 130
+    found = json.loads(capfdbinary.readouterr().out)
+    assert [result["case"] for result in found["results"]] == judged
+    assert found["summary"]["not_judged"] == 8
+    judged.clear()
+    assert simverify.main(words, standalone_mode=False) == 130
+    assert b"incomplete: interrupted; 8 more cases" in capfdbinary.readouterr().out
+
+
 def test_junit_has_a_testcase_for_each_case() -> None:
     """Failures and errors are those verdicts that are not as expected."""
     done = run("verify", CASES, "--format", "junit", "--strict")
@@ -212,6 +237,27 @@ def test_the_gate_refuses_what_breaks_a_case() -> None:
     for side in ("before", "after"):
         Draft202012Validator(schema("result")).validate(found["results"][side])
     assert done.returncode == 1
+
+
+def test_a_change_is_known_to_the_results_after_it(tmp_path: Path) -> None:
+    """What `gate` writes can be done again: the change stands among the overrides after it."""
+    script = tmp_path / "new.sh"
+    script.write_text("ovs-ofctl add-flow br-int 'table=250,actions=drop'\n")
+    words = ("gate", str(script), CASES, "--network", NETWORK, "-k", "0", "--format", "json")
+    found = json.loads(run(*words).stdout)["results"]
+    changes = [found[side]["overrides"]["changes"] for side in ("before", "after")]
+    assert changes == [[], [str(script)]]
+
+
+def test_results_are_sent_through_the_real_switch(tmp_path: Path) -> None:
+    """`replay` takes what `verify` wrote, proved and refuted, and finds every hop as foretold."""
+    result = tmp_path / "result.json"
+    words = ("verify", CASES, "-k", "2.1", "--explain", "--format", "json", "-o", str(result))
+    run(*words)
+    done = run("replay", str(result), "--format", "json")
+    found = json.loads(done.stdout)["results"]
+    assert [(r["case"], r["agrees"]) for r in found] == [("2.1", True), ("2.1h", True)]
+    assert done.returncode == 0
 
 
 def test_the_gate_accepts_what_changes_nothing(tmp_path: Path) -> None:

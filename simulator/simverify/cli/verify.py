@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from simverify.cli import INTERRUPTED
 from simverify.cli.options import OVERRIDES, SELECTION, output, overrides_of
 from simverify.cli.output import Progress, colored, warn, write
 
@@ -39,14 +40,17 @@ def command(
 
     del jobs
     overrides = overrides_of(**options)
-    progress = Progress("cases", quiet=quiet)
-    found = session.verify(
-        cases or ("cases",),
-        overrides,
-        pattern=pattern,
-        budget_s=budget,
-        progress=progress,
-    )
+    progress, missing = Progress("cases", quiet=quiet), 0
+    try:
+        found = session.verify(
+            cases or ("cases",),
+            overrides,
+            pattern=pattern,
+            budget_s=budget,
+            progress=progress,
+        )
+    except session.Interrupted as stop:
+        found, missing = stop.verification, stop.not_judged
     progress.clear()
     warn(found.warnings, quiet=quiet)
     text = verification_report(
@@ -57,9 +61,10 @@ def command(
         strict=strict,
         quiet=quiet,
         color=colored(target),
+        not_judged=missing,
     )
     write(text, target)
-    return found.exit_code(strict=strict)
+    return INTERRUPTED if missing else found.exit_code(strict=strict)
 
 
 __all__ = ["command"]

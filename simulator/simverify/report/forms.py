@@ -20,19 +20,29 @@ def verification_report(
     strict: bool = False,
     quiet: bool = False,
     color: bool = False,
+    not_judged: int = 0,
 ) -> str:
     """Return the result of `verify` as `text`, `json` or `junit`."""
     if form == "json":
         from simverify.report.json import render, verification_json
 
-        return render(verification_json(verification, overrides, explain=explain))
+        return render(
+            verification_json(verification, overrides, explain=explain, not_judged=not_judged)
+        )
     if form == "junit":
         from simverify.report.junit import verification_junit
 
-        return verification_junit(verification, strict=strict)
+        return verification_junit(verification, strict=strict, not_judged=not_judged)
     from simverify.report.text import verification_text
 
-    return verification_text(verification, explain=explain, strict=strict, quiet=quiet, color=color)
+    return verification_text(
+        verification,
+        explain=explain,
+        strict=strict,
+        quiet=quiet,
+        color=color,
+        not_judged=not_judged,
+    )
 
 
 def gate_report(

@@ -39,7 +39,11 @@ def render(value: Mapping[str, object]) -> str:
 
 
 def verification_json(
-    verification: Verification, overrides: Overrides, *, explain: bool = False
+    verification: Verification,
+    overrides: Overrides,
+    *,
+    explain: bool = False,
+    not_judged: int = 0,
 ) -> Json:
     """Return the result of `verify`.
 
@@ -47,6 +51,7 @@ def verification_json(
         verification: what was found.
         overrides: what was put over the networks; with it, the run can be done again.
         explain: whether proved cases show a conversation that works.
+        not_judged: how many cases are missing, since the run was interrupted.
     """
     return {
         "simverify": __version__,
@@ -56,6 +61,7 @@ def verification_json(
             "vacuous": verification.count("vacuous"),
             "unknown": verification.count("unknown"),
             "as_expected": verification.as_expected,
+            "not_judged": not_judged,
             "seconds": _seconds(verification.seconds),
         },
         "overrides": overrides_json(overrides),
@@ -69,9 +75,9 @@ def gate_json(result: GateResult, overrides: Overrides, *, explain: bool = False
     return {
         "simverify": __version__,
         "decision": result.decision,
-        "mends": [_pair_json(pair) for pair in result.having("mends")],
-        "breaks": [_pair_json(pair) for pair in result.having("breaks")],
-        "unchanged": [_pair_json(pair) for pair in result.having("unchanged")],
+        "mends": [_pair_json(pair) for pair in result.mends],
+        "breaks": [_pair_json(pair) for pair in result.breaks],
+        "unchanged": [_pair_json(pair) for pair in result.unchanged],
         "lets_through": list(result.lets_through),
         "results": {
             "before": verification_json(result.before, overrides, explain=explain),

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def verification_junit(verification: Verification, *, strict: bool = False) -> str:
+def verification_junit(
+    verification: Verification, *, strict: bool = False, not_judged: int = 0
+) -> str:
     """Return the result of `verify` as JUnit XML.
 
     A case whose verdict is not the expected one is a failure if it was refuted, or proved against
@@ -23,6 +25,7 @@ def verification_junit(verification: Verification, *, strict: bool = False) -> s
     Args:
         verification: what was found.
         strict: whether every case is to be proved, whatever it expects.
+        not_judged: how many cases are missing, since the run was interrupted: an error of its own.
     """
     suite = ET.Element("testsuite", name="simverify")
     failures = errors = 0
@@ -42,7 +45,11 @@ def verification_junit(verification: Verification, *, strict: bool = False) -> s
         errors += kind == "error"
         outcome = ET.SubElement(case, kind, message=_xml(_message(result, wanted)))
         outcome.text = _xml("\n" + "\n".join(counterexample(result)) + "\n")
-    suite.set("tests", str(len(verification.results)))
+    if not_judged:
+        errors += 1
+        missing = ET.SubElement(suite, "testcase", classname="simverify", name="interrupted")
+        ET.SubElement(missing, "error", message=f"{not_judged} cases were not judged")
+    suite.set("tests", str(len(verification.results) + bool(not_judged)))
     suite.set("failures", str(failures))
     suite.set("errors", str(errors))
     suite.set("time", f"{verification.seconds:.3f}")

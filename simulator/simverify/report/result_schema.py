@@ -158,7 +158,7 @@ RESULT = _object(
     {
         "simverify": {**_TEXT, "description": "the version that wrote it"},
         "summary": _object(
-            {**dict.fromkeys((*VERDICTS, "as_expected"), _COUNT), "seconds": _SECONDS}
+            {**dict.fromkeys((*VERDICTS, "as_expected", "not_judged"), _COUNT), "seconds": _SECONDS}
         ),
         "overrides": OVERRIDES,
         "results": _list(CASE),

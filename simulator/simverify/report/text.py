@@ -35,6 +35,7 @@ def verification_text(
     strict: bool = False,
     quiet: bool = False,
     color: bool = False,
+    not_judged: int = 0,
 ) -> str:
     """Return the result of `verify` as text.
 
@@ -44,6 +45,7 @@ def verification_text(
         strict: whether every case is to be proved, whatever it expects.
         quiet: only the verdicts that are not as expected, and the sum.
         color: whether verdicts have colours.
+        not_judged: how many cases are missing, since the run was interrupted.
     """
     lines: list[str] = []
     results = verification.results
@@ -62,6 +64,8 @@ def verification_text(
     if not quiet:
         lines += _premises(verification)
     lines += _summary(verification, strict=strict)
+    if not_judged:
+        lines.append(f"incomplete: interrupted; {not_judged} more cases were not judged")
     return "\n".join(lines) + "\n"
 
 
