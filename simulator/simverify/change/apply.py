@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.openflow.commands import Argument, Command
-    from simverify.openflow.flow import Flow
+    from simverify.openflow.flow_line import FlowText
     from simverify.openflow.script import Script
     from simverify.text import Span
     from simverify_models.spec import NetworkSpec
@@ -116,11 +116,15 @@ class _Application:
             flow = parse_flow(source, ports=ports)
             pipeline.add_flow(replace(flow, origin=where))
             return
-        wanted = _filter(source, ports, strict=command.options.strict)
-        if command.verb == "del-flows":
+        deleting = command.verb == "del-flows"
+        said = FlowReader(ports).read(source.text, "delete" if deleting else "modify")
+        if said.faults:
+            raise InputError([diagnose(source, fault, 0) for fault in said.faults])
+        wanted = _filter(said, strict=command.options.strict)
+        if deleting:
             pipeline.delete_flows(wanted)
             return
-        flow = replace(_lenient(source, ports), origin=where)
+        flow = replace(said.flow(), origin=where)
         old = command.options.protocols in (None, "OpenFlow10")
         pipeline.modify_flows(wanted, flow, openflow10=old)
 
@@ -216,11 +220,8 @@ def _error(code: str, message: str, span: Span, advice: str | None = None) -> In
     return InputError([relocate(Diagnostic("error", code, message, span, advice))])
 
 
-def _filter(source: Source, ports: Mapping[str, int], *, strict: bool) -> FlowFilter:
+def _filter(said: FlowText, *, strict: bool) -> FlowFilter:
     """Return which flows a modify or delete request means."""
-    said = FlowReader(ports).read(source.text, needs_actions=False)
-    if said.faults:
-        raise InputError([diagnose(source, fault, 0) for fault in said.faults])
     cookie = said.attributes.get("cookie_mask")
     out_port = said.attributes.get("out_port")
     out_group = said.attributes.get("out_group")
@@ -234,11 +235,3 @@ def _filter(source: Source, ports: Mapping[str, int], *, strict: bool) -> FlowFi
         None if out_port is None or out_port.value == _ANY_PORT else int(out_port.value),
         None if out_group is None or out_group.value == _ANY_GROUP else int(out_group.value),
     )
-
-
-def _lenient(source: Source, ports: Mapping[str, int]) -> Flow:
-    """Return the flow of a modify request, whose cookie may have a mask."""
-    said = FlowReader(ports).read(source.text)
-    if said.faults:
-        raise InputError([diagnose(source, fault, 0) for fault in said.faults])
-    return said.flow()

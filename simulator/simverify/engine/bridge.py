@@ -23,6 +23,7 @@ class Bridge:
         terminals: ports behind which a receiver listens: what leaves there is delivered.
         no_flood: ports that `NORMAL` and `FLOOD` leave out.
         fdb: what NORMAL knows: (vlan, MAC) -> port.
+        learns: whether any flow or bucket of it has learn().
     """
 
     index: int
@@ -34,6 +35,7 @@ class Bridge:
     terminals: frozenset[int] = frozenset()
     no_flood: frozenset[int] = frozenset()
     fdb: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    learns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

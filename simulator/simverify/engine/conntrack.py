@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simverify.engine import tracker_table
-from simverify.engine.state import Entry, State, Tracked, Tuple4
+from simverify.engine.state import Entry, Meta, State, Tracked, Tuple4
 from simverify.packet.fields import CT_STATE_BITS, SLOT
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ class Conntrack:
                 yield self._kept(state, op, tracker, zone, entry)
                 return
         key = _tuple_of(state)
-        if state.slots[_CT_ZONE].value != zone:
+        if state.meta.zone != zone:
             # a new zone begins without what the last one said of the packet
             state = state.copy()
-            state.put(_CT_STATE, self._space.constant(8, 0))
+            state.meta = replace(state.meta, ct_state=0)
         # A packet that this zone has translated is looked up by the tuple of the other direction,
         # which the translation leaves alone.
-        natted = bool(state.slots[_CT_STATE].value & (SNAT | DNAT))
+        natted = bool(state.meta.ct_state & (SNAT | DNAT))
         asked = key.turned() if natted else key
         rest = state.cond
         for entry in reversed(state.entries):
@@ -125,7 +125,7 @@ class Conntrack:
         assert state.conn is not None
         new = state.copy()
         reply = state.conn[1]
-        old = new.slots[_CT_STATE].value
+        old = new.meta.ct_state
         if op.nat is not None:
             old = self._translate(new, entry, zone, reply, old)
         return self._written(new, op, tracker, zone, entry, old, reply, entry.original, None)
@@ -140,6 +140,9 @@ class Conntrack:
         reply: bool,
         key: Tuple4,
     ) -> Iterator[State | Doubt]:
+        if op.force and entry.nat:
+            yield Doubt(state, "force on a translated connection is not modelled")
+            return
         if op.force and reply:
             state.entries = tuple(e for e in state.entries if e is not entry)
             yield from self._create(state, op, tracker, zone, entry.nw_proto, key)
@@ -154,7 +157,11 @@ class Conntrack:
                     f"(its entry is {entry.state})",
                 )
                 continue
-            ct_state = now.slots[_CT_STATE].value
+            ct_state = now.meta.ct_state
+            if step.verdict == "restart" and entry.nat:
+                # the old tuple of the replies stays taken for a while
+                yield Doubt(now, "a translated connection that begins anew is not modelled")
+                continue
             if step.verdict == "restart":
                 now.entries = tuple(e for e in now.entries if e is not entry)
                 yield from self._create(now, op, tracker, zone, entry.nw_proto, key)
@@ -175,10 +182,8 @@ class Conntrack:
         self, state: State, op: Track, tracker: str, zone: int, nw_proto: int, key: Tuple4
     ) -> Iterator[State | Doubt]:
         """No entry has the packet's tuple: perhaps one has that from before a translation."""
-        if op.nat is None and state.slots[_CT_STATE].value & (SNAT | DNAT):
-            old = Tuple4(
-                *(state.slots[i] for i in (_ORIGIN[1], _ORIGIN[2], _ORIGIN[3], _ORIGIN[4]))
-            )
+        old = state.meta.origin
+        if op.nat is None and state.meta.ct_state & (SNAT | DNAT) and old is not None:
             rest = state.cond
             for entry in reversed(state.entries):
                 if (entry.tracker, entry.zone, entry.nw_proto) != (tracker, zone, nw_proto):
@@ -218,6 +223,15 @@ class Conntrack:
     def _create(
         self, state: State, op: Track, tracker: str, zone: int, nw_proto: int, key: Tuple4
     ) -> Iterator[State]:
+        known = self._taken(state, state.cond, tracker, zone, nw_proto, key)
+        if known.satisfiable():
+            # looked up by its turned tuple it was unknown, by its own it is not: nothing is made
+            now = state.copy(known)
+            old = now.meta.ct_state
+            yield self._written(now, op, tracker, zone, None, old, False, key, None)
+            state = state.copy(state.cond & ~known)
+            if not state.cond.satisfiable():
+                return
         for flags, first in self._by_flags(state, nw_proto):
             for verdict, now in self._valid(first, nw_proto, flags, key):
                 if verdict is None:
@@ -328,7 +342,7 @@ class Conntrack:
 
     def _translate(self, state: State, entry: Entry, zone: int, reply: bool, ct_state: int) -> int:
         """Apply or undo an entry's NAT, unless this zone has done so already; return ct_state."""
-        if not entry.nat or (ct_state & (SNAT | DNAT) and state.slots[_CT_ZONE].value == zone):
+        if not entry.nat or (ct_state & (SNAT | DNAT) and state.meta.zone == zone):
             return ct_state
         ct_state &= ~(SNAT | DNAT)
         return (
@@ -389,6 +403,7 @@ class Conntrack:
         state.put(_CT_MARK, mark)
         state.put(_CT_LABEL, label)
         origin = entry.original if entry is not None else key
+        state.meta = Meta(ct_state, zone, origin)
         if origin is None:
             for slot in _ORIGIN:
                 state.put(slot, constant(state.slots[slot].width, 0))

@@ -20,16 +20,19 @@ from simverify.engine.conntrack import IPV4, TCP, UDP, Conntrack, Doubt
 from simverify.engine.learning import learned_flow, learned_hits
 from simverify.engine.state import (
     HEADERS,
+    Astray,
     EndVisit,
     Hop,
     InPort,
     Leaf,
     LeafKind,
+    Meta,
     Restore,
     Run,
     Stack,
     State,
     Step,
+    View,
     bits_of,
     blank,
     put_bits,
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from simverify.engine.bridge import Bridge
     from simverify.engine.choice import Choices
     from simverify.engine.program import Compiler, Program
-    from simverify.engine.state import Frame
+    from simverify.engine.state import Frame, Slots
     from simverify.engine.table import Hit, Level
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
@@ -61,6 +64,7 @@ _NW_PROTO = SLOT["nw_proto"].index
 _NW_FRAG = SLOT["nw_frag"].index
 _DL_DST = SLOT["dl_dst"].index
 _VLAN = SLOT["vlan_tci"].index
+_CT_STATE = SLOT["ct_state"].index
 _CT_FIELDS = tuple(slot.index for slot in SLOT.values() if slot.name.startswith("ct_"))
 _TUPLE = tuple(SLOT[n].index for n in ("nw_src", "nw_dst", "tp_src", "tp_dst"))
 _TTL_COPIES = 24
@@ -178,6 +182,8 @@ class Executor:
         slots[_IN_PORT] = self.space.constant(16, state.entered)
         state.slots = tuple(slots)
         state.conn = None
+        state.meta = Meta()
+        state.passes += 1
         state.recircs = 0
         state.depth = 0
         state.emitted = False
@@ -227,7 +233,8 @@ class Executor:
         visible = [
             flow
             for flow in state.learned
-            if (flow.bridge, flow.table) == (state.bridge, number) and flow.packet < state.packet
+            if (flow.bridge, flow.table) == (state.bridge, number)
+            and (flow.packet, flow.at) < (state.packet, state.passes)
         ]
         if visible:
             levels = learned_hits(self.space, visible, levels, state)
@@ -324,11 +331,16 @@ class Executor:
                 state.emitted = True
             case InPort(vec):
                 state.put(_IN_PORT, vec)
+            case View(slots):
+                state.slots = slots
             case Restore():
                 state.slots = frame.slots
                 state.bridge = frame.bridge
                 state.entered = frame.entered
                 state.conn = frame.conn
+                state.meta = frame.meta
+                state.astray = frame.astray
+                state.passes = frame.passes
                 state.recircs = frame.recircs
                 state.depth = frame.depth
             case Run():
@@ -356,8 +368,11 @@ class Executor:
                     put_bits(self.space, state, dst, bits_of(self.space, state, src))
                     continue
                 case prog.ClearTrack():
-                    for slot in _CT_FIELDS:
-                        state.put(slot, self._blank[slot])
+                    if state.slots[_CT_STATE].value:
+                        # without it the switch leaves the action out
+                        state.meta = Meta()
+                        state.conn = None
+                    self._untracked(state)
                     continue
                 case prog.LearnFlow(action):
                     if frame.flow is None:
@@ -430,14 +445,58 @@ class Executor:
     @staticmethod
     def _returning(state: State, rest: Stack | None) -> Stack | None:
         """Put a frame on the stack that takes the packet back, where anything is left to do."""
-        if rest is None or isinstance(rest.frame, Restore):
+        if rest is None or isinstance(rest.frame, (Restore, EndVisit)):
             return rest
         return Stack(
             Restore(
-                state.slots, state.bridge, state.entered, state.conn, state.recircs, state.depth
+                state.slots,
+                state.bridge,
+                state.entered,
+                state.conn,
+                state.meta,
+                state.astray,
+                state.passes,
+                state.recircs,
+                state.depth,
             ),
             rest,
         )
+
+    @staticmethod
+    def _viewing(state: State, rest: Stack | None) -> Stack | None:
+        """Put a frame on the stack that takes back what the pipeline sees of the packet."""
+        if rest is None or isinstance(rest.frame, (Restore, View, EndVisit)):
+            return rest
+        return Stack(View(state.slots), rest)
+
+    def _untracked(self, state: State) -> None:
+        for slot in _CT_FIELDS:
+            state.put(slot, self._blank[slot])
+
+    def _committed(self, state: State) -> Iterator[State]:
+        """Split a state so that what the pipeline writes is surely on the wire, or surely not."""
+        if not state.astray:
+            yield state
+            return
+        first, *others = state.astray
+        seen = state.slots[first.slot]
+        believed = self.space.equal_within(state.cond, seen, first.believed)
+        written = state.cond & ~believed
+        for where, kept in ((believed, (first,)), (written, ())):
+            if where.satisfiable():
+                part = state.copy(where)
+                part.astray = tuple(others)
+                for done in self._committed(part):
+                    done.astray = (*kept, *done.astray)
+                    yield done
+
+    @staticmethod
+    def _wire(state: State) -> Slots:
+        """Return the headers as they are on the wire, of a committed state."""
+        if not state.astray:
+            return state.slots
+        real = {astray.slot: astray.real for astray in state.astray}
+        return tuple([real.get(i, vec) for i, vec in enumerate(state.slots)])
 
     def _resubmit(
         self, state: State, frame: Run, rest: Stack | None, number: int | None, port: int | None
@@ -519,29 +578,35 @@ class Executor:
         if port not in self.bridges[state.bridge].ports:
             yield _Continue(state, f"there is no port {port}")
             return
-        yield self._send(state, port)
+        for part in self._committed(state):
+            yield self._send(part, port)
 
     def _send(self, state: State, port: int) -> _Continue | _Settled:
         """Put the packet out of a port that exists; follow it over the link."""
         bridge = self.bridges[state.bridge]
         state.emitted = True
+        seen, state.slots = state.slots, self._wire(state)
         state.note(Hop(state.bridge, state.entered, port, state.slots if self.explain else None))
         for watch in self.watches:
             if watch.outgoing:
                 self._watch(watch, state, state.bridge, port)
         if port in bridge.terminals:
             state.note(Leaf("delivered", state.bridge, port, None, None, "", state.slots))
+            state.slots = seen
             return _Continue(state)
         peer = self.links.get(End(state.bridge, port))
         if peer is None:
             state.note(
                 Leaf("lost", state.bridge, port, None, None, "nothing is linked there", state.slots)
             )
+            state.slots = seen
             return _Continue(state)
         rest = state.stack
         if rest is not None and isinstance(rest.frame, EndVisit):
             rest = rest.rest
+        leaving, state.slots = state.slots, seen
         state.stack = self._returning(state, rest)
+        state.slots, state.astray = leaving, ()
         state.bridge, state.entered = peer.bridge, peer.port
         entered = list(self._enter(state))
         return _Settled(*entered[0])
@@ -615,7 +680,7 @@ class Executor:
 
         def bucket_run(now: State, index: int) -> _Continue:
             program = self.compiler.compile(group.buckets[index].actions)
-            now.stack = self._returning(now, now.stack)
+            now.stack = self._viewing(now, now.stack)
             if program.ops:
                 run = Run(program, 0, frame.table, frame.flow, depth)
                 now.stack = Stack(run, now.stack)
@@ -643,7 +708,8 @@ class Executor:
         for index in reversed(range(len(group.buckets))):
             program = self.compiler.compile(group.buckets[index].actions)
             state.stack = Stack(
-                Run(_isolated(program), 0, frame.table, frame.flow, depth), state.stack
+                Run(program, 0, frame.table, frame.flow, depth),
+                Stack(View(state.slots), state.stack),
             )
         yield _Continue(state, f"group {group_id} outputs nothing")
 
@@ -663,27 +729,29 @@ class Executor:
             yield from self._give_up(state, frame, "the zone of a ct() is not known")
             return
         zone = op.zone if isinstance(op.zone, int) else zone_vec.value  # type: ignore[union-attr]
-        problem = self._untrackable(state, op)
+        problem = self._untrackable(op)
         if problem is not None:
             yield from self._give_up(state, frame, problem)
             return
         tracker = self.bridges[state.bridge].tracker
-        for proto, now in self._by_protocol(state):
-            if isinstance(proto, str):
-                yield from self._give_up(now, frame, proto)
-                continue
-            for tracked in self._conntrack.track(now, op, tracker, zone, proto):
-                if isinstance(tracked, Doubt):
-                    yield from self._give_up(tracked.state, frame, tracked.reason)
+        for part in self._committed(state):
+            packet = part.copy()
+            packet.slots = self._wire(part)
+            for proto, now in self._by_protocol(packet):
+                if isinstance(proto, str):
+                    yield from self._give_up(now, frame, proto)
                     continue
-                yield from self._forked(now, tracked, frame, op)
+                for tracked in self._conntrack.track(now, op, tracker, zone, proto):
+                    if isinstance(tracked, Doubt):
+                        yield from self._give_up(tracked.state, frame, tracked.reason)
+                        continue
+                    yield from self._forked(part, tracked, frame, op)
 
-    def _untrackable(self, state: State, op: prog.Track) -> str | None:
+    @staticmethod
+    def _untrackable(op: prog.Track) -> str | None:
         nat = op.nat
         if nat is None:
             return None
-        if op.table is None and self._more_to_do(state):
-            return "ct() with nat and no table, with actions after it, is not modelled"
         if nat.kind is None:
             return "ct(commit,nat) without an address is not modelled" if op.commit else None
         single = nat.addr_max in (None, nat.addr_min)
@@ -693,15 +761,6 @@ class Executor:
         if nat.kind == "src" and nat.port_min is not None:
             return "nat(src=...) with a port is not modelled"
         return None
-
-    @staticmethod
-    def _more_to_do(state: State) -> bool:
-        stack = state.stack
-        while stack is not None and not isinstance(stack.frame, EndVisit):
-            if isinstance(stack.frame, Run):
-                return True
-            stack = stack.rest
-        return False
 
     def _by_protocol(self, state: State) -> Iterator[tuple[int | str | None, State]]:
         """Split a state into what its tracker takes: 6, 17, None (not tracked), or a reason."""
@@ -731,31 +790,46 @@ class Executor:
     def _forked(
         self, before: State, tracked: State, frame: Run, op: prog.Track
     ) -> Iterator[_Continue | _Settled]:
-        """Go on after a ct(): recirculate a copy; the original goes on untracked."""
+        """Go on after a ct(): recirculate a copy; the original goes on, untracked.
+
+        The original's headers on the wire are those that ct() left, whatever the pipeline sees.
+        """
+        copied, tracked.slots = tracked.slots, before.slots
+        self._untracked(tracked)
+        kept = {astray.slot: astray.believed for astray in before.astray}
+        tracked.astray = tuple(
+            Astray(slot, kept.get(slot, before.slots[slot]), copied[slot])
+            for slot in _TUPLE
+            if copied[slot] is not before.slots[slot]
+        )
         if op.table is None:
-            after = tracked.slots
-            tracked.slots = before.slots
-            if op.nat is not None:
-                for slot in _TUPLE:
-                    tracked.put(slot, after[slot])
             yield _Continue(tracked)
             return
-        if self._more_to_do(tracked):
-            if op.nat is not None:
-                yield from self._give_up(
-                    tracked, frame, "actions after ct(table=...,nat) are not modelled"
-                )
-                return
-            held = tracked.slots
-            tracked.slots = before.slots
-            tracked.stack = self._returning(tracked, tracked.stack)
-            tracked.slots = held
+        if self._may_learn(tracked):
+            yield from self._give_up(
+                tracked, frame, "learn() after a ct() with a table is not modelled"
+            )
+            return
+        tracked.stack = self._returning(tracked, tracked.stack)
+        tracked.slots, tracked.astray = copied, ()
+        tracked.passes += 1
         tracked.recircs += 1
         tracked.depth = 0
         if tracked.recircs > MAX_RECIRCULATIONS:
             yield _Continue(tracked, "the datapath drops it: too many recirculations")
             return
         yield _Settled(tracked, op.table)
+
+    def _may_learn(self, state: State) -> bool:
+        """Whether what is left of this translation can learn: its copies would see that already."""
+        if not self.bridges[state.bridge].learns:
+            return False
+        stack = state.stack
+        while stack is not None and not isinstance(stack.frame, (EndVisit, Restore)):
+            if isinstance(stack.frame, Run):
+                return True
+            stack = stack.rest
+        return False
 
 
 @dataclass(slots=True)
@@ -772,10 +846,6 @@ class _Settled:
 
     state: State
     table: int | None
-
-
-def _isolated(program: Program) -> Program:
-    return prog.Program((prog.Isolated(program),))
 
 
 def write(space: Space, state: State, program: Program) -> None:

@@ -51,6 +51,7 @@ def learned_flow(
         tuple(checks),
         Program(tuple(ops)),
         state.packet,
+        state.passes,
         by,
     )
 

@@ -75,7 +75,7 @@ class Learned:
 
     Attributes:
         checks: (slot index, start bit, what the bits must equal).
-        packet: which packet of the conversation made it; it sees the flow only from the next on.
+        packet, at: packet and translation of the conversation that made it; those after see it.
         by: the flow with the learn().
     """
 
@@ -85,7 +85,33 @@ class Learned:
     checks: tuple[tuple[int, int, Vec], ...]
     program: Program
     packet: int
+    at: int
     by: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What the datapath's packet carries of conntrack; the pipeline sees it after recirculation.
+
+    Attributes:
+        origin: the connection's first tuple, before NAT; None where no tracker took the packet.
+    """
+
+    ct_state: int = 0
+    zone: int = 0
+    origin: Tuple4 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A header slot that NAT changed on the wire while the pipeline still sees `believed`.
+
+    A later write goes out only if it differs from what is believed to be there.
+    """
+
+    slot: int
+    believed: Vec
+    real: Vec
 
 
 Pointer = tuple[int, bool, Tuple4]
@@ -175,6 +201,9 @@ class State:
         bridge: index of the bridge that has the packet.
         entered: port by which it came into this bridge.
         conn: the entry that the datapath's packet points to.
+        meta: what the datapath's packet carries of conntrack.
+        astray: headers that the pipeline has wrong.
+        passes: translations so far; what one of them learns is seen from the next on.
         recircs: recirculations in this visit.
         depth: levels of resubmit, as Open vSwitch counts them.
         emitted: whether this visit has put the packet anywhere.
@@ -187,6 +216,7 @@ class State:
     """
 
     __slots__ = (
+        "astray",
         "bridge",
         "cond",
         "conn",
@@ -196,7 +226,9 @@ class State:
         "entries",
         "learned",
         "memo",
+        "meta",
         "packet",
+        "passes",
         "recircs",
         "record",
         "serial",
@@ -212,6 +244,9 @@ class State:
         self.bridge = 0
         self.entered = 0
         self.conn: Pointer | None = None
+        self.meta = Meta()
+        self.astray: tuple[Astray, ...] = ()
+        self.passes = 0
         self.recircs = 0
         self.depth = 0
         self.emitted = False
@@ -240,6 +275,9 @@ class State:
             self.bridge,
             self.entered,
             self.conn,
+            self.meta,
+            self.astray,
+            self.passes if self.learned else 0,
             self.recircs,
             self.depth,
             self.emitted,
@@ -288,14 +326,24 @@ class InPort:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Take back the packet, and where it was: after clone(), a bucket, a fork or another bridge."""
+    """Take back the packet, and where it was: after clone(), a fork or another bridge."""
 
     slots: Slots
     bridge: int
     entered: int
     conn: Pointer | None
+    meta: Meta
+    astray: tuple[Astray, ...]
+    passes: int
     recircs: int
     depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Take back what the pipeline sees, after a bucket; the wire keeps its changes."""
+
+    slots: Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +351,7 @@ class EndVisit:
     """The bottom of a visit: a packet that went nowhere was dropped."""
 
 
-Frame = Run | InPort | Restore | EndVisit
+Frame = Run | InPort | Restore | View | EndVisit
 
 
 def bits_of(space: Space, state: State, bits: Bits) -> Vec:

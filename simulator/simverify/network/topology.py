@@ -12,6 +12,7 @@ from simverify.engine.executor import Executor
 from simverify.engine.program import Compiler
 from simverify.engine.table import JOIN_FROM, Table
 from simverify.network.element import SOCKETS
+from simverify.openflow.actions import Clone, Learn, WriteActions
 from simverify.space import Space
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.executor import Watch
     from simverify.network.element import Element, Link, Port
+    from simverify.openflow.actions import Actions
 
 Order = Literal["any", "file"]
 
@@ -68,6 +70,22 @@ class Topology:
     def end(self, port: Port) -> End:
         """Return a port by index and number."""
         return End(self.index[port.element], self.elements[port.element].ports[port.port])
+
+
+def _learns(element: Element) -> bool:
+    groups = element.pipeline.groups.values()
+    return any(_has_learn(flow.actions) for flow in element.pipeline.flows()) or any(
+        _has_learn(bucket.actions) for group in groups for bucket in group.buckets
+    )
+
+
+def _has_learn(actions: Actions) -> bool:
+    for action in actions:
+        if isinstance(action, Learn):
+            return True
+        if isinstance(action, (Clone, WriteActions)) and _has_learn(action.actions):
+            return True
+    return False
 
 
 @dataclass
@@ -124,6 +142,7 @@ class Machine:
             frozenset(number for name, number in element.ports.items() if name == SOCKETS),
             frozenset(element.ports[name] for name in element.no_flood),
             element.fdb,
+            _learns(element),
         )
 
     def executor(

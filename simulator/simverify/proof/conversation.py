@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from simverify.engine.conntrack import EST, INV, NEW, RPL
-from simverify.engine.state import Hop, Leaf, State, Tracked, Tuple4, blank
+from simverify.engine.state import Hop, Leaf, Meta, State, Tracked, Tuple4, blank
 from simverify.engine.table import checks_of
 from simverify.network.element import SOCKETS
 from simverify.proof.headers import (
@@ -233,6 +233,8 @@ class Conversation:
         final.bridge = final.entered = 0
         final.emitted = False
         final.conn = None
+        final.meta = Meta()
+        final.astray = ()
         final.recircs = final.depth = 0
         return final
 
