@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tests.cli.command import ROOT
+
+
+def test_the_benchmark_of_a_variant_runs() -> None:
+    """It prints its figures as JSON; how large they are is nobody's test."""
+    command = [sys.executable, "benchmarks/verify_variant.py", "--runs", "1", "--order", "file"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["packets"] > found["cases"] > 10
+    assert set(found["ratios"]) == {
+        "verify / ofproto_trace of all packets",
+        "verify / --help",
+    }
