@@ -269,6 +269,10 @@ class Conntrack:
         begins: str,
     ) -> Iterator[State]:
         for now, reply in self._reply_tuples(state, op.nat, tracker, zone, nw_proto, key):
+            if reply is None:
+                # exhausted: it goes on as it is, and nothing is remembered
+                yield self._written(now, op, tracker, zone, None, NEW, False, key, None)
+                continue
             zero = self._space.constant
             entry = Entry(
                 now.serial,
@@ -293,8 +297,8 @@ class Conntrack:
 
     def _reply_tuples(
         self, state: State, nat: Nat | None, tracker: str, zone: int, nw_proto: int, key: Tuple4
-    ) -> Iterator[tuple[State, Tuple4]]:
-        """Yield what replies will look like; where that is taken, another source port."""
+    ) -> Iterator[tuple[State, Tuple4 | None]]:
+        """Yield what replies will look like; where that is taken, another source port if any."""
         if nat is None:
             yield state, key.turned()
             return
@@ -319,6 +323,9 @@ class Conntrack:
             where = where & ~self._taken(state, where, tracker, zone, nw_proto, moved)
             if where.satisfiable():
                 yield state.copy(where), moved
+            exhausted = taken & ~self._space.exists(where, other.variables())
+            if exhausted.satisfiable():
+                yield state.copy(exhausted), None
 
     def _taken(
         self, state: State, within: Set, tracker: str, zone: int, nw_proto: int, reply: Tuple4

@@ -1,0 +1,78 @@
+"""Groups: which buckets a packet may take, and what they do to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.engine import outputs
+from simverify.engine.conntrack import TCP
+from simverify.engine.outcome import Continue
+from simverify.engine.state import HEADERS, Run, Stack, View
+from simverify.packet.fields import SLOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simverify.engine.executor import Executor
+    from simverify.engine.outcome import Outcome
+    from simverify.engine.state import State
+
+_NW_PROTO = SLOT["nw_proto"].index
+_TUPLE = tuple(SLOT[n].index for n in ("nw_src", "nw_dst", "tp_src", "tp_dst"))
+
+
+def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterator[Outcome]:
+    """Run the buckets of a group that a packet may take."""
+    group = ex.bridges[state.bridge].groups.get(group_id)
+    if group is None:
+        yield Continue(state, f"there is no group {group_id}")
+        return
+    watched = any(b.watch_port is not None or b.watch_group is not None for b in group.buckets)
+    if watched or group.type == "fast_failover":
+        yield from ex.give_up(state, frame, "groups that watch ports are not modelled")
+        return
+    depth = state.depth
+
+    def bucket_run(now: State, index: int) -> Continue:
+        program = ex.compiler.compile(group.buckets[index].actions)
+        now.stack = outputs.viewing(now, now.stack)
+        if program.ops:
+            run = Run(program, 0, frame.table, frame.flow, depth)
+            now.stack = Stack(run, now.stack)
+        return Continue(now, f"bucket {index} of group {group_id} outputs nothing")
+
+    if group.type == "select":
+        options = tuple(i for i, b in enumerate(group.buckets) if b.weight != 0)
+        if not options:
+            yield Continue(state, f"group {group_id} has no bucket to take")
+            return
+        if group.selection_method not in ("", "dp_hash"):
+            key: object = (group.selection_method, *(state.slots[i] for i in HEADERS))
+        else:
+            key = hashed(state)
+            state.recircs += 1
+        choice = ex.choices.bucket(key, state.bridge, group_id, options)
+        for place, index in enumerate(options):
+            where = state.cond & ex.choices.taken(choice, place)
+            if where.satisfiable():
+                yield bucket_run(state.copy(where), index)
+        return
+    if group.type == "indirect" and group.buckets:
+        yield bucket_run(state, 0)
+        return
+    for index in reversed(range(len(group.buckets))):
+        program = ex.compiler.compile(group.buckets[index].actions)
+        state.stack = Stack(
+            Run(program, 0, frame.table, frame.flow, depth),
+            Stack(View(state.slots), state.stack),
+        )
+    yield Continue(state, f"group {group_id} outputs nothing")
+
+
+def hashed(state: State) -> object:
+    """Return what dp_hash looks at: addresses, protocol, TCP ports; either direction alike."""
+    src, dst, sport, dport = (state.slots[i] for i in _TUPLE)
+    proto = state.slots[_NW_PROTO]
+    if proto.constant and proto.value != TCP:
+        return (proto, frozenset((src, dst)))
+    return (proto, frozenset(((src, sport), (dst, dport))))

@@ -1,0 +1,185 @@
+"""Output: to ports, over links, to floods; what goes out and what comes back.
+
+A packet that leaves takes the headers that are on the wire with it, which NAT may have changed
+behind the back of the pipeline.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.engine import program as prog
+from simverify.engine.bridge import End
+from simverify.engine.outcome import Continue, Settled
+from simverify.engine.state import EndVisit, Hop, Leaf, Restore, Run, Stack, View
+from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simverify.engine.executor import Executor
+    from simverify.engine.outcome import Outcome
+    from simverify.engine.state import Slots, State
+    from simverify.space import Vec
+
+_IN_PORT = SLOT["in_port"].index
+_DL_DST = SLOT["dl_dst"].index
+_VLAN = SLOT["vlan_tci"].index
+
+
+def output(ex: Executor, state: State, frame: Run, port: int) -> Iterator[Outcome]:
+    """Output to a port by number."""
+    in_port = state.slots[_IN_PORT]
+    if not in_port.constant:
+        yield from ex.give_up(state, frame, "in_port is not known at an output")
+        return
+    if port == OFPP_IN_PORT:
+        port = in_port.value
+    elif port == in_port.value:
+        yield Continue(state, "it would leave by the port it came in by")
+        return
+    if port not in ex.bridges[state.bridge].ports:
+        yield Continue(state, f"there is no port {port}")
+        return
+    for part in committed(ex, state):
+        yield send(ex, part, port)
+
+
+def send(ex: Executor, state: State, port: int) -> Outcome:
+    """Put the packet out of a port that exists; follow it over the link."""
+    bridge = ex.bridges[state.bridge]
+    state.emitted = True
+    seen, state.slots = state.slots, wire(state)
+    state.note(Hop(state.bridge, state.entered, port, state.slots if ex.explain else None))
+    for watch in ex.watches:
+        if watch.outgoing:
+            ex.watch(watch, state, state.bridge, port)
+    if port in bridge.terminals:
+        state.note(Leaf("delivered", state.bridge, port, None, None, "", state.slots))
+        state.slots = seen
+        return Continue(state)
+    peer = ex.links.get(End(state.bridge, port))
+    if peer is None:
+        state.note(
+            Leaf("lost", state.bridge, port, None, None, "nothing is linked there", state.slots)
+        )
+        state.slots = seen
+        return Continue(state)
+    rest = state.stack
+    if rest is not None and isinstance(rest.frame, EndVisit):
+        rest = rest.rest
+    leaving, state.slots = state.slots, seen
+    state.stack = returning(state, rest)
+    state.slots, state.astray = leaving, ()
+    state.bridge, state.entered = peer.bridge, peer.port
+    entered = list(ex.enter(state))
+    return Settled(*entered[0])
+
+
+def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outcome]:
+    """Output to the port in a field: one branch for each port that it can name."""
+    if vec.constant:
+        yield from output(ex, state, frame, vec.value & 0xFFFF)
+        return
+    rest = state.cond
+    mask = (1 << vec.width) - 1
+    for port in ex.bridges[state.bridge].ports:
+        where = rest & ex.space.matches(vec, port, mask)
+        if where.satisfiable():
+            rest = rest & ~where
+            yield from output(ex, state.copy(where), frame, port)
+    if rest.satisfiable():
+        yield from ex.give_up(state.copy(rest), frame, "the output port is not known")
+
+
+def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome]:
+    """Run NORMAL, FLOOD or ALL, as far as they do not depend on what was learned."""
+    bridge = ex.bridges[state.bridge]
+    in_port = state.slots[_IN_PORT]
+    if not in_port.constant or not state.slots[_VLAN].constant:
+        yield from ex.give_up(state, frame, "in_port or VLAN is not known at a flood")
+        return
+    ports = [p for p in bridge.ports if p != in_port.value]
+    if kind in (OFPP_NORMAL, OFPP_FLOOD):
+        ports = [p for p in ports if p not in bridge.no_flood]
+    if kind == OFPP_NORMAL:
+        if state.slots[_VLAN].value:
+            yield from ex.give_up(state, frame, "NORMAL with VLAN tags is not modelled")
+            return
+        mac = state.slots[_DL_DST]
+        group = state.cond & ex.space.matches(mac, 1 << 40, 1 << 40)
+        single = state.cond & ~group
+        for (vlan, address), port in bridge.fdb.items():
+            where = single & ex.space.matches(mac, address, (1 << 48) - 1)
+            if vlan == 0 and where.satisfiable():
+                single = single & ~where
+                yield from output(ex, state.copy(where), frame, port)
+        if single.satisfiable():
+            reason = "NORMAL: the MAC table is not known (seed it with fdb)"
+            yield from ex.give_up(state.copy(single), frame, reason)
+        if not group.satisfiable():
+            return
+        reserved = group & ex.space.matches(mac, 0x0180C2000000, 0xFFFFFFFFFFF0)
+        if reserved.satisfiable():
+            yield Continue(state.copy(reserved), "NORMAL drops reserved destinations")
+            group = group & ~reserved
+        if not group.satisfiable():
+            return
+        state = state.copy(group)
+    assert kind in (OFPP_NORMAL, OFPP_FLOOD, OFPP_ALL)
+    program = prog.Program(tuple(prog.Emit(port) for port in ports))
+    state.stack = Stack(Run(program, 0, frame.table, frame.flow, frame.depth), state.stack)
+    yield Continue(state, "there is no other port")
+
+
+def returning(state: State, rest: Stack | None) -> Stack | None:
+    """Put a frame on the stack that takes the packet back, where anything is left to do."""
+    if rest is None or isinstance(rest.frame, (Restore, EndVisit)):
+        return rest
+    return Stack(
+        Restore(
+            state.slots,
+            state.bridge,
+            state.entered,
+            state.conn,
+            state.meta,
+            state.astray,
+            state.passes,
+            state.recircs,
+            state.depth,
+        ),
+        rest,
+    )
+
+
+def viewing(state: State, rest: Stack | None) -> Stack | None:
+    """Put a frame on the stack that takes back what the pipeline sees of the packet."""
+    if rest is None or isinstance(rest.frame, (Restore, View, EndVisit)):
+        return rest
+    return Stack(View(state.slots), rest)
+
+
+def committed(ex: Executor, state: State) -> Iterator[State]:
+    """Split a state so that what the pipeline writes is surely on the wire, or surely not."""
+    if not state.astray:
+        yield state
+        return
+    first, *others = state.astray
+    seen = state.slots[first.slot]
+    believed = ex.space.equal_within(state.cond, seen, first.believed)
+    written = state.cond & ~believed
+    for where, kept in ((believed, (first,)), (written, ())):
+        if where.satisfiable():
+            part = state.copy(where)
+            part.astray = tuple(others)
+            for done in committed(ex, part):
+                done.astray = (*kept, *done.astray)
+                yield done
+
+
+def wire(state: State) -> Slots:
+    """Return the headers as they are on the wire, of a committed state."""
+    if not state.astray:
+        return state.slots
+    real = {astray.slot: astray.real for astray in state.astray}
+    return tuple([real.get(i, vec) for i, vec in enumerate(state.slots)])
