@@ -272,6 +272,8 @@ class Space:
     def value_of(vec: Vec, assignment: Sequence[bool | None] | Mapping[int, bool]) -> int:
         """Return the number that `vec` is under an assignment; open bits are 0."""
         value = vec.value
+        if vec.constant:
+            return value
         for place, bit in enumerate(vec.bits):
             if bit >= FIRST_VARIABLE and assignment[bit - FIRST_VARIABLE]:
                 value |= 1 << place

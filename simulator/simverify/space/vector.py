@@ -15,9 +15,10 @@ class Vec:
         bits: one code a bit, see `FIRST_VARIABLE`.
         known: mask of the bits that are constants.
         value: the constants; 0 where unknown.
+        constant: whether every bit is known.
     """
 
-    __slots__ = ("bits", "known", "value", "width")
+    __slots__ = ("_variables", "bits", "constant", "known", "value", "width")
 
     def __init__(self, bits: tuple[int, ...]) -> None:
         self.bits = bits
@@ -29,15 +30,14 @@ class Vec:
                 value |= bit << place
         self.known = known
         self.value = value
+        self.constant = known == (1 << self.width) - 1
+        self._variables: tuple[int, ...] = ()
+        if not self.constant:
+            self._variables = tuple(b - FIRST_VARIABLE for b in bits if b >= FIRST_VARIABLE)
 
-    @property
-    def constant(self) -> bool:
-        """Whether every bit is known."""
-        return self.known == (1 << self.width) - 1
-
-    def variables(self) -> list[int]:
+    def variables(self) -> tuple[int, ...]:
         """Return the variables among the bits, least significant first."""
-        return [bit - FIRST_VARIABLE for bit in self.bits if bit >= FIRST_VARIABLE]
+        return self._variables
 
     def __repr__(self) -> str:
         if self.constant:
