@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow import Printer, parse_flow, parse_group
-from simverify.openflow.protocol import Protocol, read_protocol
 from simverify.text import InputError
 from tests.openflow.generate import Generator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from simverify.openflow.protocol import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,10 @@ def ask_us(kind: str, text: str, protocol: Protocol) -> Reading:
     try:
         if kind == "flow":
             return Reading(printer.flow(parse_flow(text, protocol=protocol), "flow"))
-        return Reading(printer.group(parse_group(text)))
+        return Reading(printer.group(parse_group(text, protocol=protocol)))
     except InputError as error:
-        return Reading(None, "; ".join(f"{d.code}: {d.message}" for d in error.diagnostics))
+        errors = [d for d in error.diagnostics if d.severity == "error"]
+        return Reading(None, "; ".join(f"{d.code}: {d.message}" for d in errors))
 
 
 def compare(texts: Iterable[tuple[str, str, Protocol]], workers: int = 2) -> Iterator[Difference]:
@@ -127,9 +129,101 @@ def main() -> None:
 
 def reason(difference: Difference) -> str | None:
     """Return why the two sides differ, where it is known."""
+    for why, applies in REASONS.items():
+        if applies(difference):
+            return why
     return None
 
 
+def _both(difference: Difference) -> bool:
+    return difference.theirs.canonical is not None and difference.ours.canonical is not None
+
+
+def _stricter(difference: Difference, *codes: str) -> bool:
+    """Whether only we refuse the text, with one of these codes."""
+    return difference.theirs.canonical is not None and difference.ours.why.startswith(codes)
+
+
+REASONS: dict[str, Callable[[Difference], bool]] = {
+    "ovs-ofctl takes what is left of a word for a decimal number, and 0 for 0x10": lambda d: (
+        _stricter(d, "bad-number")
+    ),
+    "ovs-ofctl does not print tun_erspan_idx, _dir and _hwid, by the version": lambda d: (
+        "tun_erspan" in d.text and (_both(d) or _stricter(d, "too-large"))
+    ),
+    "ovs-ofctl does not print masks of tun_gbp_flags and of GTP-U": lambda d: (
+        bool(re.search("tun_gbp_flags|gtpu", d.text)) and _both(d)
+    ),
+    "ovs-ofctl does not print nsh_c1 to nsh_c4 without nsh_mdtype=1": lambda d: (
+        bool(re.search("nsh_?c[1-4]", d.text)) and _both(d)
+    ),
+    "OpenFlow 1.2 to 1.5 have no vlan_tci, 1.0 no tag bit: bits are lost or refused": lambda d: (
+        bool(re.search(r"\bvlan_(tci|vid)\b|dl_vlan", d.text))
+    ),
+    "ovs-ofctl forgets bits of a port's field of more than 64 bits": lambda d: (
+        _stricter(d, "too-wide") or ("output:" in d.text and "tun_metadata" in d.text and _both(d))
+    ),
+    "ovs-ofctl forgets the mask of a set_field that OpenFlow 1.0 has an action for": lambda d: (
+        d.protocol == "OpenFlow10" and bool(re.search(r"set_field:[^,]*/[^,]*->", d.text))
+    ),
+    "ovs-ofctl forgets, at a nested list, what the actions before it need": lambda d: (
+        bool(re.search(r"clone\(|write_actions\(|exec\(", d.text))
+        and _stricter(d, "no-usable-protocol")
+    ),
+    "ovs-ofctl looks at the last bucket only for what OpenFlow version can carry": lambda d: (
+        d.kind == "group" and _stricter(d, "no-usable-protocol")
+    ),
+    "ovs-ofctl cannot read check_pkt_larger in a bucket": lambda d: (
+        d.kind == "group" and "check_pkt_larger" in d.text and d.theirs.canonical is None
+    ),
+    "ovs-ofctl cannot send delete_field in a bucket": lambda d: (
+        d.kind == "group" and "delete_field" in d.text and d.theirs.canonical is None
+    ),
+    "goto_table goes back: OpenFlow 1.0 makes it a resubmit": lambda d: (
+        "backward-goto" in d.ours.why and d.protocol == "OpenFlow10"
+    ),
+    "ovs-ofctl does not look at what follows an address in nat(...)": lambda d: (
+        "nat(" in d.text and _stricter(d, "bad-address", "bad-range")
+    ),
+    "ovs-ofctl prints an NSH TLV without zeros in front, and drops half an octet": lambda d: (
+        "tlv(" in d.text and d.theirs.canonical is not None
+    ),
+    "ovs-ofctl takes the low bits of a number that is too large": lambda d: _stricter(
+        d, "too-large"
+    ),
+    "OpenFlow 1.0 has no action set: what is in it is not looked at": lambda d: (
+        d.protocol == "OpenFlow10" and "write_actions" in d.text and d.theirs.canonical is not None
+    ),
+    "ovs-ofctl cannot send a part of in_port_oxm": lambda d: (
+        "in_port_oxm" in d.text or "OXM_OF_IN_PORT" in d.text
+    ),
+    "dec_ttl(0) is dec_ttl": lambda d: "dec_ttl(0)" in d.text,
+    "ovs-ofctl puts nat(...) after exec(...) into it": lambda d: (
+        _both(d) and bool(re.search(r"exec\(.*nat", d.theirs.canonical or ""))
+    ),
+    "ovs-ofctl closes parentheses at the end of a text": lambda d: _stricter(
+        d, "unbalanced-parenthesis"
+    ),
+    "ovs-ofctl looks for the letters 'action' anywhere": lambda d: (
+        d.theirs.canonical is not None and "action" in d.ours.why
+    ),
+    "ovs-ofctl takes a field without a value for none": lambda d: _stricter(d, "missing-value"),
+    "ovs-ofctl does not look at digits that are too many in an address": lambda d: _stricter(
+        d, "bad-mac", "bad-address"
+    ),
+    "ovs-ofctl does not look at a value after a word such as ip": lambda d: _stricter(
+        d, "unknown-field"
+    ),
+    "ovs-ofctl keeps nd_options_type where tcp_flags are": lambda d: "nd_options_type" in d.text,
+    "ovs-ofctl does not print ct_nw_proto=0": lambda d: bool(
+        re.search("ct_nw_proto=0(x0)?(?![0-9a-fx])", d.text)
+    ),
+    "ovs-ofctl prints something else for a meter 0 in a bucket": lambda d: (
+        d.kind == "group" and _stricter(d, "bad-meter")
+    ),
+}
+"""Known differences: the reason, and which they are."""
+
+
 if __name__ == "__main__":
-    assert read_protocol("OpenFlow10")
     main()

@@ -48,7 +48,8 @@ class Generator:
                           ("idle_timeout", 65535), ("hard_timeout", 65535),
                           ("importance", 65535)):  # fmt: skip
             if choose.random() < (0.4 if name in ("table", "priority") else 0.08):
-                words.append(f"{name}={self._number(min(top, 1 << choose.randrange(1, 65)))}")
+                number = self._number(min(top, 1 << choose.randrange(1, 65)))
+                words.append(f"{name}={choose.randrange(254) if name == 'table' else number}")
         if choose.random() < 0.05:
             words.append(choose.choice(["send_flow_rem", "check_overlap", "reset_counts"]))
         words += self._match()
@@ -178,7 +179,8 @@ class Generator:
             case _:
                 if self._off():
                     number = choose.randrange(1 << min(width + 2, 128))
-                text = f"{number:#x}" if choose.random() < 0.6 else f"{number}"
+                decimal = choose.random() < 0.4 and number < 1 << 64
+                text = f"{number}" if decimal else f"{number:#x}"
                 if masked:
                     ones = choose.randrange(1 << min(width, 128))
                     text = (
@@ -214,6 +216,8 @@ class Generator:
         if hole[0] == "u" and hole[1:].isdigit():
             top = 1 << choose.randrange(1, int(hole[1:]) + 1)
             return self._number(top - 1)
+        if hole[0] == "d" and hole[1:].isdigit():
+            return str(choose.randrange(1 << choose.randrange(1, int(hole[1:]) + 1)))
         match hole:
             case "port":
                 return choose.choice(["1", "2", "3", "65279", "LOCAL", "IN_PORT", "in_port"])

@@ -79,8 +79,7 @@ def _read_list(piece: Piece, reading: Reading) -> tuple[Placed, ...]:
             continue
         reading.inner = ()
         action = _read_action(item, reading)
-        end = item.value.end + (item.opened == "(" and "->" not in item.value.text)
-        placed.append(Placed(action, item.key.at, end, reading.inner))
+        placed.append(Placed(action, item.key.at, item.end, reading.inner))
         reading.inner = ()
     if drop is not None and placed:
         raise drop.fault("drop-not-alone", "drop stands alone", "leave it out")

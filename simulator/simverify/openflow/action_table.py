@@ -1,10 +1,10 @@
 """The table of actions and instructions: one row each, as ovs-actions(7) has them.
 
 A row gives the words that stand for it, how its text is read, and its forms as templates; the
-reference page and the generator of the fuzzer follow from the templates. In them `{u8}`, `{u16}`,
-`{u32}`, `{u64}` are numbers, `{port}`, `{table}`, `{mac}`, `{ip}`, `{ip6}`, `{hex}` what they say,
-`{field}` a subfield that can be written, `{any}` one that can be read, `{bit}` one bit,
-`{set}` what `set_field` takes, `{actions}` a list of actions.
+reference page and the generator of the fuzzer follow from the templates. In them `{u8}` to
+`{u64}` are numbers, `{d8}` and `{d16}` decimal ones, `{port}`, `{table}`, `{mac}`, `{ip}`,
+`{hex}` what they say, `{field}` a subfield that can be written, `{any}` one that can be read,
+`{bit}` one bit, `{set}` what `set_field` takes, `{actions}` a list of actions.
 """
 
 from __future__ import annotations
@@ -63,22 +63,22 @@ ACTIONS: tuple[ActionRow, ...] = (
     _row("local LOCAL", ofp.Output, _bare(ofp.Output(OFPP_LOCAL)), bare=True),
     _row("table TABLE", ofp.Output, _bare(ofp.Output(OFPP_TABLE)), bare=True),
     _row("controller CONTROLLER", ofp.Controller, output.read_controller, "controller",
-         "controller:{u16}",
+         "controller:{d16}",
          "controller(max_len={u16},reason={reason},id={u16},userdata={hex},pause)",
          "controller(meter_id={u8})"),
     _row("enqueue", ofp.Enqueue, output.read_enqueue, "enqueue:{port}:{u8}",
          "enqueue({port},{u8})"),
     _row("bundle", ofp.Bundle, output.read_bundle,
-         "bundle({hash},{u16},{bundle},ofport,members:{port},{port})"),
+         "bundle({hash},{d16},{bundle},ofport,members:{port},{port})"),
     _row("bundle_load", ofp.Bundle, output.read_bundle_load,
-         "bundle_load({hash},{u16},{bundle},ofport,{reg},members:{port})"),
+         "bundle_load({hash},{d16},{bundle},ofport,{reg},members:{port})"),
     _row("group", ofp.Group, output.read_group, "group:{u32}"),
     _row("strip_vlan pop_vlan", ofp.StripVlan, _bare(ofp.StripVlan()), bare=True),
     _row("push_vlan", ofp.PushVlan, fields.read_push_vlan, "push_vlan:0x8100", "push_vlan:0x88a8"),
     _row("push_mpls", ofp.PushMpls, fields.read_push_mpls, "push_mpls:0x8847", "push_mpls:0x8848"),
     _row("pop_mpls", ofp.PopMpls, fields.read_pop_mpls, "pop_mpls:0x0800", "pop_mpls:0x8847"),
     _row("encap", ofp.Encap, fields.read_encap, "encap(ethernet)", "encap(mpls)", "encap(mpls_mc)",
-         "encap(nsh)", "encap(nsh(md_type=1))", "encap(nsh(md_type=2,tlv({u16},{u8},0x{hex})))"),
+         "encap(nsh)", "encap(nsh(md_type=1))", "encap(nsh(md_type=2,tlv(0x1000,{d8},0x{hex})))"),
     _row("decap", ofp.Decap, fields.read_decap, "decap", "decap()",
          "decap(packet_type(ns=0,type=0))"),
     _row("set_field", ofp.SetField, fields.read_set_field, "set_field:{set}"),
@@ -97,8 +97,8 @@ ACTIONS: tuple[ActionRow, ...] = (
     _row("mod_vlan_pcp", ofp.Mod, fields.read_mod("mod_vlan_pcp", 3), "mod_vlan_pcp:{u1}"),
     _row("set_vlan_vid", ofp.Mod, fields.read_mod("set_vlan_vid", 12), "set_vlan_vid:{u8}"),
     _row("set_vlan_pcp", ofp.Mod, fields.read_mod("set_vlan_pcp", 3), "set_vlan_pcp:{u1}"),
-    _row("dec_ttl", ofp.DecTtl, fields.read_dec_ttl, "dec_ttl", "dec_ttl({u16})",
-         "dec_ttl({u16},{u8})"),
+    _row("dec_ttl", ofp.DecTtl, fields.read_dec_ttl, "dec_ttl", "dec_ttl({d16})",
+         "dec_ttl({d16},{d8})"),
     _row("set_mpls_label", ofp.SetMpls, fields.read_mpls_label, "set_mpls_label:{u16}"),
     _row("set_mpls_tc", ofp.SetMpls, fields.read_mpls_tc, "set_mpls_tc:{u1}"),
     _row("set_mpls_ttl", ofp.SetMpls, fields.read_mpls_ttl, "set_mpls_ttl:{u8}"),
@@ -125,7 +125,7 @@ ACTIONS: tuple[ActionRow, ...] = (
     _row("pop", ofp.Pop, fields.read_pop, "pop:{field}"),
     _row("exit", ofp.Exit, _bare(ofp.Exit()), bare=True),
     _row("multipath", ofp.Multipath, output.read_multipath,
-         "multipath({hash},{u16},{multipath},{u8},{u8},{reg})"),
+         "multipath({hash},{d16},{multipath},{d8},{d8},{reg})"),
     _row("note", ofp.Note, fields.read_note, "note:{hex}"),
     _row("sample", ofp.Sample, output.read_sample, "sample(probability={u16})",
          "sample(probability={u16},collector_set_id={u32},obs_domain_id={u32},"

@@ -78,32 +78,38 @@ class ActionWriter:
         words = self.words(actions, *_context(match))
         return ",".join(words) if words else "drop"
 
+    def write_bucket(self, actions: tuple[Action, ...]) -> str:
+        """Return a bucket's list as text."""
+        return ",".join(self.words(actions, None, None)) or "drop"
+
     def words(
-        self, actions: tuple[Action, ...], proto: int | None = None, tagged: bool = False
+        self, actions: tuple[Action, ...], proto: int | None = None, tagged: bool | None = False
     ) -> list[str]:
         """Return the actions' texts.
 
         Args:
             actions: a list.
             proto: the flow's nw_proto, which names the field of `mod_tp_src`.
-            tagged: whether the packet has a VLAN tag before the list.
+            tagged: whether the packet has a VLAN tag before the list; None where ovs-ofctl does
+                not look for it, as in a bucket.
         """
         found: list[str] = []
         for action in actions:
             match action:
                 case ofp.Mod(name, value):
-                    found += self._mod(name, value, proto, tagged)
-                    tagged = tagged or "_vlan_" in name
+                    found += self._mod(name, value, proto, bool(tagged))
+                    if tagged is not None:
+                        tagged = tagged or "_vlan_" in name
                 case ofp.SetField(field, value, mask):
                     found += self._set_field(field, value, mask)
                 case ofp.Load(value, dst):
                     found += self._load(value, dst)
                 case ofp.StripVlan():
                     found.append("strip_vlan" if self._minor == 0 else "pop_vlan")
-                    tagged = False
+                    tagged = None if tagged is None else False
                 case ofp.PushVlan(ethertype):
                     found.append(f"push_vlan:0x{ethertype:04x}")
-                    tagged = True
+                    tagged = None if tagged is None else True
                 case ofp.Enqueue(port, queue) if self._minor:
                     found += [f"set_queue:{queue}", *self._output(port), "pop_queue"]
                 case ofp.Clone(inner):
@@ -165,7 +171,7 @@ class ActionWriter:
             case ofp.SetTunnel(tun_id, wide):
                 if self._minor >= 2:
                     return f"set_field:{hexadecimal(tun_id)}->tun_id"
-                return f"set_tunnel{'64' if wide else ''}:{tun_id:#x}"
+                return f"set_tunnel{'64' if wide else ''}:{hexadecimal(tun_id)}"
             case ofp.SetQueue(queue):
                 return f"set_queue:{queue}"
             case ofp.PopQueue():
@@ -263,8 +269,9 @@ class ActionWriter:
             case "mod_nw_tos":
                 return [f"set_field:{value >> 2}->ip_dscp"]
             case "mod_tp_src" | "mod_tp_dst":
-                end = name[-3:]
-                return [f"set_field:{value}->{_TP.get(proto or 6, 'tcp')}_{end}"]
+                if proto not in _TP:
+                    return [f"{name}:{value}"]
+                return [f"set_field:{value}->{_TP[proto]}_{name[-3:]}"]
             case "mod_vlan_vid":
                 words = [f"set_field:{value | 0x1000}->vlan_vid"]
             case _:
@@ -296,7 +303,7 @@ class ActionWriter:
         mask = (1 << dst.width) - 1 << dst.start
         field = dst.field
         if self._minor >= 5 or experimenter(field):
-            narrow = field.bits != field.octets * 8
+            narrow = field.bits != field.octets * 8 and field.kind != "tun_flags"
             text = write_value(field, value << dst.start, mask, self._ports, narrow=narrow)
             return [f"set_field:{text}->{dst.field.name}"]
         return _loads(dst.field, value << dst.start, mask)
@@ -441,7 +448,7 @@ def _nat(nat: ofp.Nat) -> str:
 def experimenter(field: Field) -> bool:
     """Whether a field has no short NXM header, so that `load` cannot name it."""
     name = write_field(field)
-    return name.startswith(("NXOXM_", "ERICOXM_", "ONFOXM_", "NXM_NX_TUN_METADATA"))
+    return name.startswith(("NXOXM_", "NXM_NX_TUN_METADATA"))
 
 
 def _loads(field: Field, value: int, mask: int) -> list[str]:

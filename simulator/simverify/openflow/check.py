@@ -13,7 +13,7 @@ from simverify.openflow import actions as ofp
 from simverify.openflow.normal import Kind, holds, kind_of
 from simverify.openflow.piece import Fault
 from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OF11_UP, OXM
-from simverify.packet.fields import PREREQUISITES
+from simverify.packet.fields import FIELD, PREREQUISITES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simverify.openflow.reading import Placed
     from simverify.packet.fields import Field, Older
 
+_HELPERS = {"ftp": "TCP", "tftp": "UDP"}
 OF10_ONLY = OF10_ANY | NXM_ANY
 _DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN = range(5)
 _PACKET_TYPE, _FRAG = 7, 8
@@ -36,6 +37,7 @@ class Checker:
         self._table = table
         self.usable = ANY
         self._metadata = False
+        self._in_set = False
         self.faults: list[Fault] = []
 
     def check(self, placed: tuple[Placed, ...]) -> None:
@@ -47,6 +49,12 @@ class Checker:
     def _check_list(self, placed: tuple[Placed, ...]) -> None:
         for one in placed:
             self._check(one)
+
+    def _check_inner(self, one: Placed) -> None:
+        """Check the actions within an action, which leave the packet as it was."""
+        kind = list(self._kind)
+        self._check_list(one.inner)
+        self._kind = kind
 
     def _holds(self, name: str) -> bool:
         kind = tuple(self._kind)
@@ -81,10 +89,17 @@ class Checker:
             Fault("inconsistent", message, one.start, one.end, advice or "match on it first")
         )
 
-    def _tolerate(self, ok: bool) -> None:
-        """Leave only OpenFlow 1.0, where an action may do nothing, unless it is `ok`."""
-        if not ok:
+    def _tolerate(self, ok: bool, *, becomes_set_field: bool = False) -> None:
+        """Leave only OpenFlow 1.0, where an action may do nothing, unless it is `ok`.
+
+        Within an action set nothing can be said, but for what OpenFlow 1.2 makes a set_field.
+        """
+        if ok:
+            return
+        if not self._in_set:
             self.usable &= OF10_ONLY
+        elif becomes_set_field:
+            self.usable &= OF10_ONLY | OF11
 
     def _ip(self) -> bool:
         return self._holds("IPv4/IPv6")
@@ -114,18 +129,21 @@ class Checker:
                 if dst is not None:
                     self._need(one, dst.field)
             case ofp.Mod(name, _):
-                self._check_mod(name)
+                self._check_mod(one, name)
             case ofp.StripVlan():
                 self._tolerate(self._tagged())
                 self._kind[_VLAN] = None
             case ofp.PushVlan():
                 self._kind[_VLAN] = _TAG
             case ofp.PushMpls(ethertype):
+                self._tolerate(self._holds("Ethernet"))
                 self._become(ethertype)
             case ofp.PopMpls(ethertype):
-                self._tolerate(self._holds("MPLS"))
+                self._tolerate(self._holds("MPLS") and self._holds("Ethernet"))
                 self._become(ethertype)
-            case ofp.SetMpls() | ofp.DecMplsTtl():
+            case ofp.SetMpls(part, _):
+                self._tolerate(self._holds("MPLS"), becomes_set_field=part != "ttl")
+            case ofp.DecMplsTtl():
                 self._tolerate(self._holds("MPLS"))
             case ofp.DecTtl():
                 self._tolerate(self._ip())
@@ -135,8 +153,8 @@ class Checker:
                 self._tolerate(self._holds("TCP"))
             case ofp.Encap(kind, _):
                 self._encapsulate(kind)
-            case ofp.Decap(packet_type):
-                self._decapsulate(packet_type)
+            case ofp.Decap():
+                self._decapsulate()
             case ofp.Resubmit(_, _, True):
                 if not self._holds("CT"):
                     self._refuse(
@@ -163,13 +181,13 @@ class Checker:
                         )
                     )
             case ofp.Clone():
-                self._check_list(one.inner)
+                self._check_inner(one)
             case ofp.WriteMetadata():
                 self._metadata = True
             case ofp.WriteActions():
-                usable = self.usable
-                self._check_list(one.inner)
-                self.usable = usable
+                self._in_set = True
+                self._check_inner(one)
+                self._in_set = False
                 self._check_set(one)
             case (
                 ofp.Output()
@@ -196,20 +214,29 @@ class Checker:
             case _:
                 assert_never(action)
 
-    def _check_mod(self, name: str) -> None:
+    def _check_mod(self, one: Placed, name: str) -> None:
         match name:
+            case "mod_nw_ecn" | "mod_nw_ttl":
+                # OpenFlow 1.0 has these as loads, which are never tolerated.
+                if self._in_set:
+                    self._tolerate(self._ip(), becomes_set_field=name == "mod_nw_ecn")
+                elif not self._ip():
+                    self._need(one, FIELD[name.removeprefix("mod_")])
             case "mod_dl_src" | "mod_dl_dst":
-                pass
+                self._need(one, FIELD["eth_src"])
             case "set_vlan_vid" | "set_vlan_pcp":
-                self._tolerate(self._tagged())
+                self._need(one, FIELD["vlan_tci"])
+                self._tolerate(self._tagged(), becomes_set_field=True)
             case "mod_vlan_vid" | "mod_vlan_pcp":
+                self._need(one, FIELD["vlan_tci"])
                 self._kind[_VLAN] = _TAG
             case "mod_nw_src" | "mod_nw_dst":
-                self._tolerate(self._holds("IPv4"))
+                self._tolerate(self._holds("IPv4"), becomes_set_field=True)
             case "mod_tp_src" | "mod_tp_dst":
-                self._tolerate(any(self._holds(row) for row in ("TCP", "UDP", "SCTP")))
+                ok = any(self._holds(row) for row in ("TCP", "UDP", "SCTP"))
+                self._tolerate(ok, becomes_set_field=True)
             case _:
-                self._tolerate(self._ip())
+                self._tolerate(self._ip(), becomes_set_field=True)
 
     def _become(self, ethertype: int) -> None:
         self._kind[_DL_TYPE] = (ethertype, 0xFFFF)
@@ -222,19 +249,16 @@ class Checker:
         packet = (self._kind[_PACKET_TYPE] or (0, 0))[0]
         if kind == "ethernet":
             self._kind[_PACKET_TYPE] = None
-            self._become(packet & 0xFFFF if packet >> 16 == 1 else 0)
+            if packet >> 16 == 1:
+                self._kind[_DL_TYPE] = (packet & 0xFFFF, 0xFFFF)
             return
         ethertype = {"nsh": 0x894F, "mpls": 0x8847, "mpls_mc": 0x8848}[kind]
         self._become(ethertype)
         self._kind[_PACKET_TYPE] = (1 << 16 | ethertype, 0xFFFFFFFF)
 
-    def _decapsulate(self, packet_type: int | None) -> None:
+    def _decapsulate(self) -> None:
         packet = (self._kind[_PACKET_TYPE] or (0, 0))[0]
-        if packet_type is not None:
-            self._kind[_PACKET_TYPE] = (packet_type, 0xFFFFFFFF) if packet_type else None
-            if packet_type >> 16 == 1:
-                self._become(packet_type & 0xFFFF)
-        elif not packet:
+        if not packet:
             self._kind[_PACKET_TYPE] = (1 << 16 | self._dl_type(), 0xFFFFFFFF)
         else:
             self._kind[_PACKET_TYPE] = (1 << 16 | 0xFFFF, 0xFFFFFFFF)
@@ -248,6 +272,9 @@ class Checker:
             return
         if isinstance(action.zone, ofp.Subfield):
             self._need(one, action.zone.field)
+        if action.alg is not None and not self._holds(_HELPERS[action.alg]):
+            wanted = _words(_HELPERS[action.alg])
+            self._refuse(one, f"alg={action.alg} is for {wanted}", f"match on {wanted}")
         nat = action.nat
         if nat is not None and nat.addr_min is not None:
             wanted = "IPv4" if nat.version == 4 else "IPv6"
@@ -257,9 +284,7 @@ class Checker:
                     f"nat to an {wanted} address, and the flow matches another IP",
                     f"match on {'ip' if nat.version == 4 else 'ipv6'}",
                 )
-        if nat is not None and nat.kind is not None and not action.commit:
-            self._refuse(one, f"nat({nat.kind}) needs commit", "write ct(commit,nat(...))")
-        self._check_list(one.inner)
+        self._check_inner(one)
 
     def _check_learn(self, one: Placed, action: ofp.Learn) -> None:
         learned: dict[int, tuple[int, int]] = {}
@@ -285,7 +310,11 @@ class Checker:
     def _check_set(self, one: Placed) -> None:
         """Refuse actions that an action set cannot hold."""
         for inner in one.inner:
-            if not isinstance(inner.action, _IN_ACTION_SET):
+            action = inner.action
+            plain = not isinstance(action, ofp.Controller) or action == ofp.Controller(
+                action.max_len
+            )
+            if not isinstance(action, _IN_ACTION_SET) or not plain:
                 self.faults.append(
                     Fault(
                         "not-in-action-set",
@@ -300,9 +329,8 @@ class Checker:
 _IN_ACTION_SET = (
     ofp.StripVlan, ofp.PopMpls, ofp.Decap, ofp.Encap, ofp.PushMpls, ofp.PushVlan, ofp.DecTtl,
     ofp.DecMplsTtl, ofp.DecNshTtl, ofp.Load, ofp.Move, ofp.Mod, ofp.SetMpls, ofp.SetField,
-    ofp.SetTunnel, ofp.SetQueue, ofp.Group, ofp.Output, ofp.OutputReg,
-    ofp.Controller, ofp.Resubmit, ofp.Ct, ofp.CtClear, ofp.Enqueue, ofp.DeleteField,
-    ofp.CheckPktLarger,
+    ofp.SetTunnel, ofp.SetQueue, ofp.Group, ofp.Output,
+    ofp.Controller, ofp.Resubmit, ofp.Ct, ofp.CtClear,
 )  # fmt: skip
 
 _STEPS: dict[type, tuple[int, str]] = {
@@ -315,10 +343,24 @@ _STEPS: dict[type, tuple[int, str]] = {
 _APPLY = (1, "actions")
 
 
-def instruction(action: ofp.Action) -> str | None:
-    """Return the name of an instruction that is no action, if this is one."""
-    step = _STEPS.get(type(action))
-    return None if step is None or isinstance(action, ofp.Meter) else step[1]
+def bucket_faults(placed: tuple[Placed, ...]) -> list[Fault]:
+    """Return what is wrong with the actions of a bucket, which meet no match."""
+    faults: list[Fault] = []
+    for one in placed:
+        step = _STEPS.get(type(one.action))
+        if step is not None and not isinstance(one.action, ofp.Meter):
+            faults.append(
+                Fault(
+                    "misplaced",
+                    f"{step[1]} cannot stand in a bucket",
+                    one.start,
+                    one.end,
+                    "it is an instruction of a flow",
+                )
+            )
+    _check_order(placed, faults)
+    _check_company(placed, faults)
+    return faults
 
 
 def _check_order(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
@@ -345,9 +387,16 @@ def _check_order(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
 
 def _check_company(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
     """Refuse what may not stand beside or within something else."""
-    with_conjunction = any(isinstance(one.action, ofp.Conjunction) for one in placed)
+    _check_conjunction(placed, faults)
     for one in placed:
-        if with_conjunction and not isinstance(one.action, ofp.Conjunction | ofp.Note):
+        _check_nested(one, faults, in_exec=False)
+
+
+def _check_conjunction(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
+    if not any(isinstance(one.action, ofp.Conjunction) for one in placed):
+        return
+    for one in placed:
+        if not isinstance(one.action, ofp.Conjunction | ofp.Note):
             faults.append(
                 Fault(
                     "not-with-conjunction",
@@ -357,7 +406,6 @@ def _check_company(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
                     "only note may stand beside it",
                 )
             )
-        _check_nested(one, faults, in_exec=False)
 
 
 def _check_nested(one: Placed, faults: list[Fault], *, in_exec: bool) -> None:
@@ -366,7 +414,7 @@ def _check_nested(one: Placed, faults: list[Fault], *, in_exec: bool) -> None:
     match action:
         case ofp.SetField(field, _, _):
             written = field.name
-        case ofp.Load(_, dst) | ofp.Move(_, dst) | ofp.Pop(dst):
+        case ofp.Load(_, dst) | ofp.Move(_, dst):
             written = dst.field.name
         case _:
             pass
@@ -380,9 +428,10 @@ def _check_nested(one: Placed, faults: list[Fault], *, in_exec: bool) -> None:
                 "move it there",
             )
         )
+    _check_conjunction(one.inner, faults)
     for inner in one.inner:
         step = _STEPS.get(type(inner.action))
-        if step is not None and not isinstance(action, ofp.Clone):
+        if step is not None:
             faults.append(
                 Fault(
                     "misplaced",

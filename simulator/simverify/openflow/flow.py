@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -69,6 +70,16 @@ class Bucket:
     weight: int | None = None
     watch_port: int | None = None
     watch_group: int | None = None
+
+
+def bucket_ids(buckets: tuple[Bucket, ...]) -> list[int]:
+    """Return the buckets' ids: those written, and for the others the lowest that are free.
+
+    ovs-ofctl does not look at the first bucket for it, so that two may be the same.
+    """
+    taken = {bucket.bucket_id for bucket in buckets[1:]}
+    free = (number for number in itertools.count() if number not in taken)
+    return [next(free) if b.bucket_id is None else b.bucket_id for b in buckets]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
 Command = Literal["add", "modify", "delete", "match"]
 """What a flow's text is for: `match` has nothing but the match."""
 
+_OPTIONS = {slot.index for slot in SLOTS if slot.name.startswith("tun_metadata")}
 _FORMATS = {
     "reset_counts": OF12_UP,
     "no_packet_counts": OF13_UP,
@@ -162,6 +163,8 @@ class FlowReader:
             if isinstance(word, tuple):
                 for slot, value, mask, about in word:
                     if slot in terms:
+                        if slot in _OPTIONS:
+                            return self._read_slowly(text, command)
                         _merge(terms, slot, value, mask, about)
                     else:
                         terms[slot] = (value, mask)
@@ -323,7 +326,7 @@ class FlowReader:
     def _word(self, item: Item) -> Placed | Attribute:
         key, value = item.key, item.value
         name = key.text
-        if name in MATCH_FIELDS or "[" in name or (name in SHORTHANDS and not item.opened):
+        if name in MATCH_FIELDS or "[" in name or (name in SHORTHANDS and not value):
             placed = read_word(key, value, bool(item.opened), self._ports)
             if placed is not None:
                 if name in CUT:

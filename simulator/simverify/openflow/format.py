@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_text import ActionWriter
+from simverify.openflow.flow import bucket_ids
 from simverify.openflow.match_text import MatchWriter
 from simverify.openflow.meter_line import VIRTUAL_METERS
 from simverify.openflow.protocol import Protocol, minor
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.openflow.actions import Actions
-    from simverify.openflow.flow import Bucket, Flow, GroupEntry, Match, MeterEntry
+    from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry
 
 Style = Literal["dump", "flow"]
 """`dump` is what dump-flows prints of a flow, `flow` what parse-flow prints after `ADD `."""
@@ -153,29 +154,13 @@ class Printer:
                 parts.append(f"watch_port:{write_port(bucket.watch_port, self._ports)}")
             if bucket.watch_group is not None:
                 parts.append(f"watch_group:{bucket.watch_group}")
-            parts.append(f"actions={self._actions.write(bucket.actions)}")
+            parts.append(f"actions={self._actions.write_bucket(bucket.actions)}")
             words.append("bucket=" + ",".join(parts))
         return ",".join(words)
 
 
 _CONTEXT = ("nw_proto", "vlan_tci")
 _FLAGS = ("send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts")
-
-
-def bucket_ids(buckets: tuple[Bucket, ...]) -> list[int]:
-    """Return the buckets' ids: those written, and for the others the lowest that are free."""
-    taken = {bucket.bucket_id for bucket in buckets}
-    found = []
-    free = 0
-    for bucket in buckets:
-        if bucket.bucket_id is not None:
-            found.append(bucket.bucket_id)
-            continue
-        while free in taken:
-            free += 1
-        found.append(free)
-        free += 1
-    return found
 
 
 def format_match(match: Match, *, ports: Mapping[int, str] | None = None) -> str:

@@ -9,17 +9,20 @@ import re
 from typing import TYPE_CHECKING
 
 from simverify.openflow.action_list import read_actions
-from simverify.openflow.check import instruction
-from simverify.openflow.flow import Bucket, GroupEntry, Term
-from simverify.openflow.piece import Fault, Item, Piece, split
+from simverify.openflow.actions import Meter
+from simverify.openflow.check import bucket_faults
+from simverify.openflow.flow import Bucket, GroupEntry, Term, bucket_ids
+from simverify.openflow.piece import Item, Piece, split
+from simverify.openflow.protocol import ANY, FORMATS, Protocol
 from simverify.openflow.subfields import read_field
 from simverify.openflow.values import read_number, read_port, read_value
+from simverify.packet.fields import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
-    from simverify.openflow.actions import Action
+    from simverify.openflow.reading import Placed
     from simverify.text import Origin
 
 GroupType = "Literal['all', 'select', 'indirect', 'fast_failover']"
@@ -36,6 +39,7 @@ GROUP_WORDS = (
     "buckets", "command_bucket_id",
 )  # fmt: skip
 _BUCKET = re.compile(r"(?:^|[\s,])buckets?[ \t]*=")
+_SELECTION = FORMATS["OpenFlow10"] | FORMATS["OpenFlow15"]
 MAX_GROUP = 0xFFFFFF00
 
 
@@ -44,12 +48,21 @@ def read_group(
     ports: Mapping[str, int],
     tables: Mapping[str, int],
     origin: Origin | None = None,
+    protocol: Protocol | None = None,
 ) -> GroupEntry:
     """Return the group of one line.
+
+    Args:
+        piece: the text.
+        ports: names of ports.
+        tables: names of tables.
+        origin: where it stands.
+        protocol: the OpenFlow version that has to carry it; None for any.
 
     Raises:
         Fault: at the first thing that is wrong.
     """
+    wanted = ANY if protocol is None else FORMATS[protocol]
     starts = [found.span() for found in _BUCKET.finditer(piece.text)]
     head = piece.cut(0, starts[0][0] if starts else len(piece.text))
     said: dict[str, Item] = {}
@@ -81,25 +94,39 @@ def read_group(
         )
     ends = [start for start, _ in starts[1:]] + [len(piece.text)] * bool(starts)
     buckets = tuple(
-        _read_bucket(piece.cut(at, end), kind, ports, tables)
+        _read_bucket(piece.cut(at, end), kind, ports, tables, wanted)
         for (_, at), end in zip(starts, ends, strict=True)
     )
-    _check_buckets(piece, said, kind, buckets)
+    _check_buckets(piece, said, kind, buckets, wanted=wanted)
     method, param, fields = _read_selection(said, kind)
+    if method and not buckets and not wanted & _SELECTION:
+        raise said["selection_method"].fault(
+            "no-usable-protocol", f"{protocol} has no selection_method", "OpenFlow 1.0 and 1.5 have"
+        )
     return GroupEntry(number, kind, buckets, method, param, fields, origin)
 
 
 def _check_buckets(
-    piece: Piece, said: Mapping[str, Item], kind: str, buckets: tuple[Bucket, ...]
+    piece: Piece,
+    said: Mapping[str, Item],
+    kind: str,
+    buckets: tuple[Bucket, ...],
+    *,
+    wanted: int,
 ) -> None:
     if kind == "indirect" and len(buckets) != 1:
         raise said["type"].fault(
             "bad-buckets", f"an indirect group has one bucket, not {len(buckets)}"
         )
-    ids = [bucket.bucket_id for bucket in buckets if bucket.bucket_id is not None]
-    for number in ids:
-        if ids.count(number) > 1:
-            raise piece.fault("duplicate-bucket", f"two buckets have the id {number}")
+    if not wanted & _SELECTION:
+        return
+    ids = [b.bucket_id for b in buckets] if wanted & ~_SELECTION else bucket_ids(buckets)
+    given = [number for number in ids if number is not None]
+    if len(set(given)) == len(given):
+        return
+    number = next(n for i, n in enumerate(given) if n in given[:i])
+    advice = "give all of them ids, or none: those without one count from 0"
+    raise piece.fault("duplicate-bucket", f"two buckets have the id {number}", advice)
 
 
 def _read_selection(said: Mapping[str, Item], kind: str) -> tuple[str, int, tuple[Term, ...]]:
@@ -108,9 +135,9 @@ def _read_selection(said: Mapping[str, Item], kind: str) -> tuple[str, int, tupl
     if method_item:
         if kind != "select":
             raise method_item.fault("misplaced", "only select groups have a selection_method")
-        if not 1 <= len(method) <= 15:
-            raise method_item.fault(
-                "bad-method", "a selection_method has 1 to 15 characters", "dp_hash or hash"
+        if method not in _METHODS:
+            raise method_item.value.unknown(
+                "unknown-method", "selection_method", _METHODS, "ovs-ofctl(8), Group Syntax"
             )
     param = 0
     for name in ("selection_method_param", "fields"):
@@ -131,14 +158,15 @@ def _read_selection(said: Mapping[str, Item], kind: str) -> tuple[str, int, tupl
             if not mask:
                 raise item.fault("empty-mask", f"nothing of {field.name} would be looked at")
         terms.append(Term(field, mask, mask))
-    return method, param, tuple(terms)
+    return method, param, tuple(sorted(terms, key=lambda term: FIELDS.index(term.field)))
 
 
 def _read_bucket(
-    piece: Piece, kind: str, ports: Mapping[str, int], tables: Mapping[str, int]
+    piece: Piece, kind: str, ports: Mapping[str, int], tables: Mapping[str, int], wanted: int
 ) -> Bucket:
     weight = bucket_id = watch_port = watch_group = None
-    actions: list[Action] = []
+    placed: list[Placed] = []
+    usable = wanted
     drop = False
     for item in split(piece):
         value = item.value
@@ -155,18 +183,20 @@ def _read_bucket(
                 watch_port = read_port(value, ports)
             case "watch_group":
                 watch_group = read_number(value, 32, "the group to watch")
-            case "actions" | "action":
-                if value.text == "drop":
-                    drop = True
-                else:
-                    actions += _read_actions(value, ports, tables)
             case "drop":
                 drop = True
-            case _:
-                start, end = item.key.at - piece.at, value.end - piece.at
-                end += item.opened == "(" and "->" not in value.text
-                actions += _read_actions(piece.cut(start, end), ports, tables)
-    if drop and actions:
+            case word:
+                if word in ("action", "actions"):
+                    words = value
+                else:
+                    words = piece.cut(item.key.at - piece.at, item.end - piece.at)
+                drop = drop or words.text == "drop"
+                found = read_actions(words, ports, tables)
+                placed += found.placed
+                usable &= found.usable
+                if any(isinstance(one.action, Meter) for one in found.placed):
+                    usable &= FORMATS["OpenFlow15"]
+    if drop and placed:
         raise piece.fault("drop-not-alone", "drop stands alone", "leave it out")
     if kind == "fast_failover" and watch_port is None and watch_group is None:
         raise piece.fault(
@@ -174,21 +204,9 @@ def _read_bucket(
             "a bucket of a fast_failover group watches something",
             "write watch_port:PORT or watch_group:GROUP",
         )
-    return Bucket(tuple(actions), bucket_id, weight, watch_port, watch_group)
-
-
-def _read_actions(
-    piece: Piece, ports: Mapping[str, int], tables: Mapping[str, int]
-) -> tuple[Action, ...]:
-    found = read_actions(piece, ports, tables)
-    for placed in found.placed:
-        name = instruction(placed.action)
-        if name is not None:
-            raise Fault(
-                "misplaced",
-                f"{name} cannot stand in a bucket",
-                placed.start,
-                placed.end,
-                "it is an instruction of a flow",
-            )
-    return found.actions
+    for fault in bucket_faults(tuple(placed)):
+        raise fault
+    if not usable:
+        raise piece.fault("no-usable-protocol", "this OpenFlow version cannot carry the bucket")
+    actions = tuple(one.action for one in placed)
+    return Bucket(actions, bucket_id, weight, watch_port, watch_group)

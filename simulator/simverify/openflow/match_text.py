@@ -35,6 +35,8 @@ for _word, _pairs in SHORTHANDS.items():
 _DL_TYPE, _NW_PROTO = SLOT["dl_type"], SLOT["nw_proto"]
 _DL_TYPE_FIELD = STORAGE[_DL_TYPE.index]
 _NW_PROTO_FIELD = STORAGE[_NW_PROTO.index]
+_RECIRC_FIELD = STORAGE[SLOT["recirc_id"].index]
+_PACKET_TYPE = SLOT["packet_type"].index
 _PRINT_AFTER_ADDRESSES = SLOT["arp_spa"].index
 _PROTO_AFTER = SLOT["arp_sha"].index
 
@@ -206,8 +208,14 @@ def _writer(index: int) -> Callable[[Term], str]:
 
 _INDEX = {field: index for index, field in enumerate(STORAGE)}
 _WRITERS = tuple(_writer(index) for index in range(len(SLOTS)))
+_ETHERNET = ("dl_type", "dl_src", "dl_dst", "vlan_tci")
 _VLAN = SLOT["vlan_tci"].index
 _PORTS = (SLOT["in_port"].index, SLOT["actset_output"].index)
+
+
+def _is_ethernet(match: Match) -> bool:
+    """Whether a match speaks of an Ethernet header."""
+    return any(SLOTS[_INDEX[term.field]].name in _ETHERNET for term in match.terms)
 
 
 class MatchWriter:
@@ -228,8 +236,15 @@ class MatchWriter:
         late_type: Term | None = None
         late_proto: Term | None = None
         known = self._words
+        recirculated = False
         for term in match.terms:
             field = term.field
+            if field is _RECIRC_FIELD:
+                recirculated = True
+            elif recirculated and _INDEX[field] >= _PACKET_TYPE:
+                recirculated = False
+                if _INDEX[field] != _PACKET_TYPE and _is_ethernet(match):
+                    found.append("eth")
             if field is _DL_TYPE_FIELD:
                 word = _WORD.get((term.value, None))
                 if word is None:

@@ -153,6 +153,10 @@ _ARP = {
     SLOT["nw_dst"].index: SLOT["arp_tpa"].index,
     SLOT["nw_proto"].index: SLOT["arp_op"].index,
 }
+_ND = {
+    SLOT["arp_sha"].index: SLOT["nd_sll"].index,
+    SLOT["arp_tha"].index: SLOT["nd_tll"].index,
+}
 _ICMP = {
     SLOT["tp_src"].index: SLOT["icmp_type"].index,
     SLOT["tp_dst"].index: SLOT["icmp_code"].index,
@@ -160,6 +164,7 @@ _ICMP = {
 _REFUSED = {slot.index for slot in SLOTS if slot.name.startswith(("nsh_", "ct_nw", "ct_ipv6"))}
 
 
+_LABEL = SLOT["ipv6_label"].index
 _ETHERNET = {SLOT[name].index for name in ("dl_src", "dl_dst", "dl_type", "vlan_tci")}
 
 
@@ -169,6 +174,7 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
     dl_type = (found.get(_DL_TYPE) or (0, 0))[0]
     arp = dl_type in (0x0806, 0x8035)
     _rename(found, _ARP if arp else _turned(_ARP))
+    _rename(found, _turned(_ND) if arp else _ND)
     proto = (found.get(_NW_PROTO) or (0, 0))[0]
     icmp = (dl_type, proto) in ((0x0800, 1), (0x86DD, 58))
     _rename(found, _ICMP if icmp else _turned(_ICMP))
@@ -183,7 +189,8 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
             return found, tuple(dropped), tuple(refused)
         for slot in bad:
             del found[slot]
-            (refused if slot in _REFUSED or slot in _ETHERNET else dropped).append(slot)
+            hard = slot in _REFUSED or slot in _ETHERNET or (slot == _LABEL and dl_type == 0x0800)
+            (refused if hard else dropped).append(slot)
 
 
 def _turned(names: dict[int, int]) -> dict[int, int]:

@@ -192,6 +192,7 @@ def parse_groups(
     *,
     ports: Mapping[str, int] | None = None,
     tables: Mapping[str, int] | None = None,
+    protocol: Protocol | None = None,
 ) -> Parsed[GroupEntry]:
     """Return the groups of a file or of a dump, as `parse_flows` does the flows."""
     source = as_source(text, "groups")
@@ -208,6 +209,7 @@ def parse_groups(
                     ports or {},
                     tables or {},
                     Origin(source.name, number),
+                    protocol,
                 )
             )
         except Fault as fault:
@@ -220,6 +222,7 @@ def parse_group(
     *,
     ports: Mapping[str, int] | None = None,
     tables: Mapping[str, int] | None = None,
+    protocol: Protocol | None = None,
 ) -> GroupEntry:
     """Return the group of a text that is one.
 
@@ -227,7 +230,7 @@ def parse_group(
         InputError: the text is no group, or not one.
     """
     source = as_source(text, "group")
-    groups = parse_groups(source, ports=ports, tables=tables).checked()
+    groups = parse_groups(source, ports=ports, tables=tables, protocol=protocol).checked()
     if len(groups) != 1:
         raise InputError([_not_one(source, "group", len(groups))])
     return groups[0]

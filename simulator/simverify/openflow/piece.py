@@ -78,18 +78,12 @@ class Item:
     value: Piece
     opened: str
     """What stood between key and value: `=`, `:`, `(`, or nothing."""
-
-    @property
-    def whole(self) -> Piece:
-        """The item from its key to its last character."""
-        return Piece(self.key.text, self.key.at)
+    end: int
+    """Offset after the item's last character."""
 
     def fault(self, code: str, message: str, advice: str | None = None) -> Fault:
         """Return a fault about the whole item."""
-        end = self.value.end if self.value else self.key.end
-        if self.opened == "(":
-            end += 1
-        return Fault(code, message, self.key.at, end, advice)
+        return Fault(code, message, self.key.at, self.end, advice)
 
 
 _GAP = re.compile(r"[, \t\r\n]*")
@@ -117,7 +111,7 @@ def split(piece: Piece) -> Iterator[Item]:
         key = Piece(text[start:place], base + start)
         opened = text[place : place + 1]
         if opened not in ("=", ":", "("):
-            yield Item(key, Piece("", base + place), "")
+            yield Item(key, Piece("", base + place), "", base + place)
             continue
         place += 1
         start = place
@@ -135,10 +129,10 @@ def split(piece: Piece) -> Iterator[Item]:
             place += 1
             if text.startswith("->", place):
                 place = stop = _value_end(text, place)
-            yield Item(key, Piece(text[start:stop], base + start), opened)
+            yield Item(key, Piece(text[start:stop], base + start), opened, base + place)
         else:
             place = _value_end(text, place)
-            yield Item(key, Piece(text[start:place], base + start), opened)
+            yield Item(key, Piece(text[start:place], base + start), opened, base + place)
 
 
 def _closing(text: str, place: int) -> int:

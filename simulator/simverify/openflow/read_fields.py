@@ -55,6 +55,8 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     field = read_field(right)
     if not field.writable:
         raise right.fault("read-only", f"{field.name} cannot be written")
+    if field.name == "tun_flags" and left.text[:1] in ("+", "-"):
+        return ofp.Load(read_value(field, left, reading.ports)[0], ofp.Subfield(field, 0, 1))
     number, slash, mask_text = left.text.partition("/")
     if slash and not field.maskable:
         return _printed_only(left, field, reading)
@@ -71,11 +73,15 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
         bare = left.cut(0, len(number))
         whole, _ = read_value(field, bare, reading.ports)
         if whole & ~mask:
-            raise left.fault(
+            outside = left.fault(
                 "bits-outside-mask",
-                f"{number} has bits outside of the mask {mask_text}, which would not be written",
-                "clear them, or widen the mask",
+                f"{number} has bits outside of the mask {mask_text}, which are not written",
+                "clear them, or widen the mask; OpenFlow 1.5 refuses them",
             )
+            if field.name.startswith("tun_metadata"):
+                raise outside
+            reading.only(~OF15)
+            reading.notes.append(outside)
     if mask != field.all_ones or field.name not in OF10_SET_FIELDS:
         reading.only(NXM_ANY | OXM)
     return ofp.SetField(field, value, mask)
@@ -274,8 +280,12 @@ def _read_tlv(piece: Piece) -> str:
         )
     first, rest = piece.partition(",")
     second = rest.partition(",")[0] if rest else first
+    if not first.text.startswith("0x"):
+        raise first.fault(
+            "bad-number", "the class is taken in hexadecimal digits only", "write it with 0x"
+        )
     tlv_class = read_number(first, 16, "the class")
-    tlv_type = read_number(second, 8, "the type")
+    tlv_type = read_decimal(second, 8, "the type")
     digits = words[2][2:]
     return f"{tlv_class:#06x},{tlv_type},0x{digits.lower()}"
 

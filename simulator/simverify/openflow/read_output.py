@@ -65,8 +65,14 @@ def read_output(piece: Piece, reading: Reading) -> ofp.Action:
     if piece.text.startswith("port=") or "max_len=" in piece.text:
         return _read_truncated(piece, reading)
     name = re.split(r"\[", piece.text, maxsplit=1)[0]
-    if name in FIELD and name not in reading.ports and name.upper() not in RESERVED_PORTS:
-        return ofp.OutputReg(read_subfield(piece))
+    plain = name == piece.text
+    if name in FIELD and not (plain and (name in reading.ports or name.upper() in RESERVED_PORTS)):
+        src = read_subfield(piece)
+        if src.width > 64:
+            raise piece.fault(
+                "too-wide", f"a port is not {src.width} bits wide", "write FIELD[FIRST..LAST]"
+            )
+        return ofp.OutputReg(src)
     return output_to(piece, read_port(piece, reading.ports))
 
 

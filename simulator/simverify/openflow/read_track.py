@@ -59,6 +59,10 @@ def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
                 )
     if force and not commit:
         raise piece.fault("missing-argument", "force needs commit", "write ct(commit,force,...)")
+    if nat is not None and nat.kind is not None and not commit:
+        raise piece.fault(
+            "missing-argument", f"nat({nat.kind}=...) needs commit", "write ct(commit,nat(...))"
+        )
     return ofp.Ct(commit, force, table, zone, nat, exec_, alg)
 
 

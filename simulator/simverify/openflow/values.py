@@ -181,7 +181,8 @@ def read_ipv4(piece: Piece) -> int:
     """Return an IPv4 address as a number."""
     parts = piece.text.split(".")
     if len(parts) != 4 or not all(
-        part.isascii() and part.isdigit() and len(part) <= 3 and int(part) < 256 for part in parts
+        part.isascii() and part.isdigit() and int(part[:4]) < 256 and part == str(int(part[:4]))
+        for part in parts
     ):
         raise piece.fault("bad-address", f"'{piece.text}' is not an IPv4 address")
     a, b, c, d = map(int, parts)
@@ -326,9 +327,9 @@ def _read_plain(
             if loose and field.name in CUT:
                 return read_number(piece, field.octets * 8, field.name)
             value = read_number(piece, field.width, field.name)
-            largest = _LARGEST.get(field.name, value)
-            if value > largest:
-                raise piece.fault("too-large", f"{field.name} is at most {largest}")
+            least, largest = _BOUNDS.get(field.name, (value, value))
+            if not least <= value <= largest:
+                raise piece.fault("bad-value", f"{field.name} is {least} to {largest}")
             return value
         case _:
             assert_never(field.kind)
@@ -341,7 +342,7 @@ CUT = frozenset({
 })  # fmt: skip
 """Fields of which a match takes a value with too many bits, and cuts it. Observed."""
 
-_LARGEST = {"nsh_ttl": 63}
+_BOUNDS = {"nsh_ttl": (0, 63), "nsh_mdtype": (1, 2)}
 
 
 def _read_mask(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
@@ -396,8 +397,9 @@ def write_value(
         case "ipv6":
             return write_ipv6(value) + ("" if whole else "/" + write_mask(mask, 128))
         case "port" | "port32":
-            return write_port(value, names)
+            return write_port(value, names) if whole else f"{value}/{mask:#x}"
         case "ct_state" | "tcp_flags" | "tun_flags":
+            whole = whole or field.kind == "tun_flags"
             return write_flags(value, mask, field.kind, whole=whole)
         case "frag":
             return write_frag(value, mask)

@@ -77,7 +77,7 @@ def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -
     name = key.text
     if "[" in name:
         return _read_bits(key, value)
-    if not given and name in _SHORTHANDS:
+    if not value and name in _SHORTHANDS:
         return _SHORTHANDS[name]
     field = MATCH_FIELDS.get(name)
     if field is None:
@@ -128,6 +128,9 @@ def place(field: Field, value: int, mask: int) -> Placed:
         case "dl_vlan_pcp" | "vlan_pcp":
             ones = 0xF000 if mask else 0
             return ((_VLAN_TCI, ((value & 7) << 13 | 0x1000) & ones, ones, 0xF000),)
+        case "arp_op":
+            # Open vSwitch keeps eight bits of it.
+            value &= 0xFF
         case "packet_type" if not value:
             # Ethernet, which every packet of an Ethernet bridge is.
             return ()
