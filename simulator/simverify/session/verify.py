@@ -1,0 +1,202 @@
+"""From case files to verdicts."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simverify.proof.question import Question, TrackedDemand
+from simverify.proof.verdict import CaseResult, Verification
+from simverify.session.network import Loader, Network, match_of
+from simverify.session.overrides import Overrides
+from simverify.text import Diagnostic, InputError, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from simverify.network import Party
+    from simverify.openflow.flow import Match
+    from simverify.proof.case import CaseSpec, Ref
+    from simverify.proof.casefile import BoundCase
+
+
+def verify(
+    paths: Sequence[str | Path] = ("cases",),
+    overrides: Overrides | None = None,
+    *,
+    pattern: str | None = None,
+    budget_s: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Prove the cases of files and folders.
+
+    Args:
+        paths: case files, or folders with some.
+        overrides: what to put over every network.
+        pattern: only cases whose name matches it: a glob, or part of the name.
+        budget_s: seconds for each case; past it its verdict is `unknown`.
+        progress: called with the number of cases judged, and of all.
+
+    Raises:
+        InputError: with all that is wrong in any of the files.
+        Interrupted: a `KeyboardInterrupt` came, with what is known until then.
+    """
+    from simverify.proof.casefile import load_cases, open_cases
+
+    began = time.perf_counter()
+    overrides = overrides or Overrides()
+    files = open_cases([Path(path) for path in paths])
+    bound = load_cases(files, sets=overrides.sets, adjust=overrides.adjust)
+    chosen = [b for b in bound if pattern is None or fits(b.case.name, pattern)]
+    if pattern is not None and not chosen:
+        known = sorted({b.case.name for b in bound})
+        raise InputError(
+            [
+                Diagnostic(
+                    "error",
+                    "no-case",
+                    f"no case matches '{pattern}'",
+                    help=suggest(pattern, known) or f"there are: {', '.join(known)}",
+                    place="-k",
+                )
+            ]
+        )
+    loader = Loader(overrides)
+    asked = questions(chosen, loader)
+    results: list[CaseResult] = []
+
+    def verification() -> Verification:
+        seconds = time.perf_counter() - began
+        return Verification(tuple(results), seconds, tuple(loader.warnings))
+
+    try:
+        for number, (case, network, question) in enumerate(asked):
+            results.append(judge(case, network, question, budget_s))
+            if progress is not None:
+                progress(number + 1, len(asked))
+    except KeyboardInterrupt:
+        raise Interrupted(verification(), len(asked) - len(results)) from None
+    return verification()
+
+
+class Interrupted(KeyboardInterrupt):
+    """`verify` was stopped by hand.
+
+    Attributes:
+        verification: of the cases that were judged until then.
+        not_judged: how many were not.
+    """
+
+    def __init__(self, verification: Verification, not_judged: int) -> None:
+        super().__init__()
+        self.verification = verification
+        self.not_judged = not_judged
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a case's name matches a pattern: a glob where it has one's signs, else a part."""
+    if any(sign in pattern for sign in "*?["):
+        return fnmatch.fnmatchcase(name, pattern)
+    return pattern in name
+
+
+def questions(
+    bound: Iterable[BoundCase], loader: Loader
+) -> list[tuple[CaseSpec, Network, Question]]:
+    """Return each case with its network and what it asks.
+
+    Raises:
+        InputError: with all that is wrong in matches, flows and scripts.
+    """
+    wrong: dict[str, Diagnostic] = {}
+    found = []
+    for item in bound:
+        try:
+            network = loader.network(item.network)
+            found.append((item.case, network, question_of(item.case, network)))
+        except InputError as error:
+            wrong.update((str(d), d) for d in error.diagnostics)
+    if wrong:
+        raise InputError(wrong.values())
+    return found
+
+
+def question_of(case: CaseSpec, network: Network) -> Question:
+    """Return what a case asks of a network.
+
+    Raises:
+        InputError: a match that cannot be read.
+    """
+    unsupported = None
+    if case.connections != "none":
+        unsupported = f"connections: {case.connections} is not modelled"
+    paths = {
+        role: tuple(step.text for step in steps)
+        for role, steps in (("request", case.request), ("reply", case.reply))
+        if steps is not None
+    }
+    packet = match_of(case.packet)
+    unsupported = unsupported or _unsupported(packet)
+    tracked = None
+    if case.tracked is not None:
+        tracked = TrackedDemand(
+            case.tracked.switch.text, case.tracked.zone, case.tracked.mark, case.tracked.label
+        )
+    return Question(
+        case.name,
+        case.title,
+        _party(network, case.sender),
+        tuple(_party(network, ref) for ref in case.receivers),
+        packet,
+        case.must,
+        case.promises,
+        None if case.arrives is None else match_of(case.arrives),
+        paths,
+        tracked,
+        unsupported,
+    )
+
+
+def _unsupported(packet: Match) -> str | None:
+    """Say what of a request cannot be judged: conversations of other protocols than TCP and UDP."""
+    values = {term.field.name: term.value for term in packet.terms}
+    proto = values.get("nw_proto", values.get("ip_proto"))
+    if values.get("eth_type", values.get("dl_type")) != 0x0800 or proto not in (6, 17):
+        return "conversations of protocols other than TCP and UDP over IPv4 are not modelled"
+    return None
+
+
+def _party(network: Network, ref: Ref) -> Party:
+    from simverify_models.build import party
+
+    name = f"{ref.name}.pods" if ref.pods else ref.name
+    return party(network.spec, name, ref.address)
+
+
+def judge(
+    case: CaseSpec, network: Network, question: Question, budget_s: float | None = None
+) -> CaseResult:
+    """Judge one case."""
+    from simverify.engine.executor import BudgetError
+    from simverify.proof.prove import prove
+
+    end = None if budget_s is None else time.perf_counter() + budget_s
+
+    def deadline() -> None:
+        if end is not None and time.perf_counter() > end:
+            raise BudgetError(f"the budget of {budget_s:g} s is used up")
+
+    judgement = prove(network.machine, question, network.invariants, deadline=deadline)
+    promises = ("denied",) if case.must == "denied" else case.promises
+    return CaseResult(
+        case.name,
+        case.title,
+        case.span.source.name,
+        case.span.line,
+        case.variant,
+        case.expect,
+        tuple(promises),
+        judgement,
+    )
