@@ -60,7 +60,10 @@ OVERRIDES = shared(
 
 SELECTION = shared(
     click.option(
-        "--budget", type=float, metavar="SECONDS", help="For each case; past it: unknown."
+        "--budget",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="For each case; past it: unknown.",
     ),
     click.option("-k", "pattern", metavar="PATTERN", help="Only cases whose name matches."),
 )

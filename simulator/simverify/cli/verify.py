@@ -15,7 +15,9 @@ from simverify.cli.output import Progress, colored, warn, write
 @click.argument("cases", nargs=-1, metavar="[CASE|DIR]...")
 @OVERRIDES
 @SELECTION
-@click.option("-j", "jobs", type=click.IntRange(min=1), metavar="N", help="Processes to use.")
+@click.option(
+    "-j", "jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one is used so far."
+)
 @click.option("--explain", is_flag=True, help="Show a conversation of the proved cases, too.")
 @click.option("--strict", is_flag=True, help="Judge the bare verdicts: all are to be proved.")
 @output("text", "json", "junit")
