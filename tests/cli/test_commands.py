@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from simverify import __version__, session
+from simverify import __version__
 from simverify.cli import simverify
+from simverify.cli.output import Progress
 from simverify.report.schema import KINDS, schema
 from tests.cli.command import NODE, ROOT, copy_node, run, without_seconds
 
@@ -146,22 +147,17 @@ def test_an_interrupt_prints_what_is_known(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     """The cases judged until then are printed, marked incomplete; exit 130."""
-    judge = session.judge
-    judged: list[str] = []
 
-    def interrupted(case: Any, *rest: Any) -> Any:
-        if judged:
-            raise KeyboardInterrupt
-        judged.append(case.name)
-        return judge(case, *rest)
+    def interrupt(self: Progress, done: int, total: int) -> None:
+        del self, done, total
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "judge", interrupted)
+    monkeypatch.setattr(Progress, "__call__", interrupt)
     words = ["verify", CASES, "-k", "[012]*"]
     assert simverify.main([*words, "--format", "json"], standalone_mode=False) == 130
     found = json.loads(capfdbinary.readouterr().out)
-    assert [result["case"] for result in found["results"]] == judged
+    assert [result["case"] for result in found["results"]] == ["0"]
     assert found["summary"]["not_judged"] == 8
-    judged.clear()
     assert simverify.main(words, standalone_mode=False) == 130
     assert b"incomplete: interrupted; 8 more cases" in capfdbinary.readouterr().out
 
