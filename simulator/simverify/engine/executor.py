@@ -20,7 +20,7 @@ from simverify.engine.conntrack import Conntrack
 from simverify.engine.learning import learned_flow, learned_hits
 from simverify.engine.outcome import Continue, Outcome, Settled
 from simverify.engine.state import (
-    HEADERS,
+    WIRE,
     EndVisit,
     InPort,
     Leaf,
@@ -181,7 +181,7 @@ class Executor:
     def enter(self, state: State) -> Iterator[tuple[State, int | None]]:
         """Take a packet in by port `state.entered` of `state.bridge`."""
         slots = list(self.blank)
-        for slot in HEADERS:
+        for slot in WIRE:
             slots[slot] = state.slots[slot]
         slots[_IN_PORT] = self.space.constant(16, state.entered)
         state.slots = tuple(slots)
@@ -295,35 +295,20 @@ class Executor:
         todo = [(state, table, flow, reason)]
         while todo:
             state, table, flow, reason = todo.pop()
-            while state.stack is not None:
-                frame, rest = state.stack.frame, state.stack.rest
-                if isinstance(frame, Run):
-                    done = self._run(state, frame, rest)
-                    first = next(done, None)
-                    if first is None:
-                        break
-                    if isinstance(first, Continue):
-                        state = first.state
-                        table, flow = frame.table, frame.flow
-                        reason = first.reason or "its actions output nothing"
-                        for more in done:
-                            assert isinstance(more, Continue)
-                            todo.append(
-                                (more.state, frame.table, frame.flow, more.reason or reason)
-                            )
-                        continue
-                    yield first.state, first.table
-                    for more in done:
-                        if isinstance(more, Continue):
-                            why = more.reason or "its actions output nothing"
-                            todo.append((more.state, frame.table, frame.flow, why))
-                        else:
-                            yield more.state, more.table
-                    break
-                state.stack = rest
+            while state.stack is not None and not isinstance(state.stack.frame, Run):
+                frame, state.stack = state.stack.frame, state.stack.rest
                 self._pop(state, frame, table, flow, reason)
-            else:
+            if state.stack is None:
                 yield state, None
+                continue
+            run = state.stack.frame
+            assert isinstance(run, Run)
+            for outcome in self._run(state, run, state.stack.rest):
+                if isinstance(outcome, Settled):
+                    yield outcome.state, outcome.table
+                else:
+                    why = outcome.reason or "its actions output nothing"
+                    todo.append((outcome.state, run.table, run.flow, why))
 
     def _pop(self, state: State, frame: Frame, table: int, flow: Flow | None, reason: str) -> None:
         match frame:
@@ -397,9 +382,12 @@ class Executor:
                     return
                 case prog.EmitBits(src):
                     state.stack = rest
-                    yield from outputs.output_bits(
-                        self, state, frame, bits_of(self.space, state, src)
-                    )
+                    port_bits = bits_of(self.space, state, src)
+                    yield from outputs.output_bits(self, state, frame, port_bits)
+                    return
+                case prog.EmitVec(port_bits):
+                    state.stack = rest
+                    yield from outputs.output_bits(self, state, frame, port_bits)
                     return
                 case prog.Flood(kind):
                     state.stack = rest

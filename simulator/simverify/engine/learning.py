@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from simverify.engine.program import NOWHERE, EmitBits, Program, Write, pieces
+from simverify.engine.program import NOWHERE, EmitVec, Program, Write, pieces
 from simverify.engine.state import Learned, bits_of
 from simverify.engine.table import Clash, Hit, Level, Rule
 from simverify.openflow import actions as ofp
@@ -42,7 +42,7 @@ def learned_flow(
                     Write(slot, start, vec) for slot, start, vec in _spread(space, state, dst, src)
                 )
             case ofp.LearnOutput(src):
-                ops.append(EmitBits(pieces(src)))
+                ops.append(EmitVec(bits_of(space, state, pieces(src))))
     del compiler
     return Learned(
         state.bridge,

@@ -61,6 +61,13 @@ class EmitBits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EmitVec:
+    """Output to the port that was learned."""
+
+    vec: Vec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Flood:
     """`NORMAL`, `FLOOD`, `ALL`: several ports; `kind` is the reserved port's number."""
 
@@ -99,6 +106,7 @@ class Track:
     zone: int | Bits
     nat: ofp.Nat | None
     exec_: Program
+    alg: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +145,7 @@ Op = (
     | Copy
     | Emit
     | EmitBits
+    | EmitVec
     | Flood
     | Punt
     | Lookup
@@ -241,10 +250,18 @@ class Compiler:
                 yield Lookup(table)
             case ofp.Group(group_id):
                 yield EnterGroup(group_id)
-            case ofp.Ct() if action.alg is None:
+            case ofp.Ct():
                 zone = pieces(action.zone) if isinstance(action.zone, ofp.Subfield) else action.zone
                 exec_ = self.compile(action.exec_)
-                yield Track(action.commit, action.force, action.table, zone, action.nat, exec_)
+                yield Track(
+                    action.commit,
+                    action.force,
+                    action.table,
+                    zone,
+                    action.nat,
+                    exec_,
+                    action.alg,
+                )
             case ofp.CtClear():
                 yield ClearTrack()
             case ofp.DecTtl():
