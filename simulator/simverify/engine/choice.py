@@ -26,12 +26,12 @@ class Choice:
 
     Attributes:
         kind: `bucket` (value: index among the buckets that can be taken), `order` (1: `one` before
-            `other`), `nat-port` (the port).
+            `other`), `nat-port` (the port), `nat-address` (the address).
         flows: for `order`, the two flows that were seen to overlap.
         options: for `bucket`, the bucket numbers that the values stand for.
     """
 
-    kind: Literal["bucket", "order", "nat-port"]
+    kind: Literal["bucket", "order", "nat-port", "nat-address"]
     vec: Vec
     bridge: int
     where: int
@@ -83,6 +83,17 @@ class Choices:
         if choice is None:
             vec = self._beside(port) or self._block(f"nat-port {bridge}.{zone}", 16)
             choice = self._made[full] = Choice("nat-port", vec, bridge, zone)
+        return choice
+
+    def nat_address(
+        self, key: Hashable, width: int, within: tuple[int, int], bridge: int, zone: int
+    ) -> Choice:
+        """Return the choice by NAT in `zone` of an address of a range."""
+        full = ("nat-address", bridge, zone, within, key)
+        choice = self._made.get(full)
+        if choice is None:
+            vec = self._block(f"nat-address {bridge}.{zone}", width)
+            choice = self._made[full] = Choice("nat-address", vec, bridge, zone)
         return choice
 
     def before(

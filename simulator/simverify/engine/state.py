@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.engine.program import NOWHERE
 from simverify.packet.fields import SLOTS
+from simverify.packet.slots import HIDDEN
 
 if TYPE_CHECKING:
     from simverify.engine.program import Bits, Program
@@ -20,8 +21,13 @@ _PIPELINE = re.compile(
     r"in_port|metadata|x?x?reg\d+|pkt_mark|skb_priority|dp_hash|recirc_id|conj_id|actset_output"
     r"|ct_.*|tun_.*"
 )
-HEADERS: tuple[int, ...] = tuple(slot.index for slot in SLOTS if not _PIPELINE.fullmatch(slot.name))
-"""The slots that are the packet on the wire; the others belong to the switch."""
+HEADERS: tuple[int, ...] = tuple(
+    slot.index for slot in SLOTS if slot not in HIDDEN and not _PIPELINE.fullmatch(slot.name)
+)
+"""The slots that are the packet on the wire, as far as a match sees it; other slots belong to the
+switch, or are hidden."""
+WIRE: tuple[int, ...] = (*HEADERS, *(slot.index for slot in HIDDEN))
+"""The slots that go with the packet from switch to switch."""
 
 
 def blank(space: Space) -> Slots:
@@ -31,7 +37,10 @@ def blank(space: Space) -> Slots:
 
 @dataclass(frozen=True, slots=True)
 class Tuple4:
-    """Addresses and ports of one direction; `ipv6` addresses have 128 bits."""
+    """Addresses and ports of one direction; IPv6 addresses have 128 bits.
+
+    For ICMP the ports have 32 bits: type, code and identifier; `dport` has the answer's type.
+    """
 
     src: Vec
     dst: Vec
@@ -114,9 +123,20 @@ class Astray:
     real: Vec
 
 
-Pointer = tuple[int, bool, Tuple4]
-"""An entry's serial, whether the packet is a reply of it, and the addresses and ports for which
-that holds: a rewrite of one of them makes the datapath forget."""
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """The entry that the datapath's packet points to.
+
+    Attributes:
+        reply: whether the packet is of the other direction.
+        related: whether it is an ICMP error that quotes the connection.
+        ends: the addresses and ports for which that holds: a rewrite makes the datapath forget.
+    """
+
+    serial: int
+    reply: bool
+    related: bool
+    ends: tuple[Vec, ...]
 
 
 LeafKind = Literal["delivered", "dropped", "expired", "punted", "looped", "lost", "unknown"]

@@ -159,7 +159,28 @@ _SLOT_ROWS: tuple[tuple[str, int], ...] = (
     ("nd_options_type", 8),
     ("tcp_flags", 12),
 )
+_HIDDEN_ROWS: tuple[tuple[str, int], ...] = (
+    # On the wire, or known of the frame, yet no match can ask for it.
+    ("vlan_tpid", 16),  # the tag's Ethertype; 0 is 0x8100
+    ("vlan_tpid1", 16),
+    ("icmp_id", 16),  # of an echo
+    ("damaged", 1),  # a checksum or length that the tracker refuses
+    ("fragment", 2),  # see `FRAGMENT_*`
+    # the packet that an ICMP error quotes: its ends as a tracker has them, see `QUOTED_*`
+    ("quoted", 2),
+    ("quoted_proto", 8),
+    ("quoted_src", 128),
+    ("quoted_dst", 128),
+    ("quoted_sport", 32),
+    ("quoted_dport", 32),
+)
+FRAGMENT_UNKNOWN, FRAGMENT_SHORT = 0, 1
+"""Of a fragment: not known what it is, or one that reassembly refuses since it is too short."""
+QUOTED_UNKNOWN, QUOTED_TRACKABLE, QUOTED_NOTHING = 0, 1, 2
+"""Of what an ICMP error quotes: not known, a packet that a tracker can know, or nothing such."""
 SLOTS: tuple[Slot, ...] = tuple(
-    Slot(name, width, index) for index, (name, width) in enumerate(_SLOT_ROWS)
+    Slot(name, width, index) for index, (name, width) in enumerate(_SLOT_ROWS + _HIDDEN_ROWS)
 )
 SLOT: dict[str, Slot] = {slot.name: slot for slot in SLOTS}
+HIDDEN: tuple[Slot, ...] = SLOTS[len(_SLOT_ROWS) :]
+"""The slots of the wire that no match sees; the tracker does, and VLAN tags keep their kind."""

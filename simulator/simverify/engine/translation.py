@@ -1,0 +1,203 @@
+"""NAT: what the replies of a new connection will look like, and what of a packet is rewritten.
+
+Source: measured on Open vSwitch 3.1.0, userspace datapath.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from simverify.engine.keys import ADDRESSES, ICMP, ICMPV6, PORTS, QUOTED, TCP, UDP
+from simverify.packet.fields import CT_STATE_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from simverify.engine.choice import Choices
+    from simverify.engine.keys import Key
+    from simverify.engine.state import Entry, State, Tuple4
+    from simverify.openflow.actions import Nat
+    from simverify.space import Set, Space, Vec
+
+    Way = tuple[State, Tuple4 | None]
+
+SNAT, DNAT = CT_STATE_BITS["snat"], CT_STATE_BITS["dnat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What a new connection asks of NAT.
+
+    Attributes:
+        taken: which part of a set has a reply tuple that some entry holds already.
+    """
+
+    space: Space
+    choices: Choices
+    nat: Nat
+    key: Key
+    zone: int
+    taken: Callable[[Set, Tuple4], Set]
+
+    def ways(self, state: State) -> Iterator[Way]:
+        """Yield what replies will look like, by what NAT may choose; None where nothing is free.
+
+        The address is the one in the range that a hash picks. A port that NAT must choose is any
+        of its range that is free; without a range the source port stays if it can, else another
+        of its class is taken.
+        """
+        if self.nat.kind is None:
+            yield from self._if_free(state, self._to_nothing())
+            return
+        now, translated = self._addressed(state)
+        if not self.key.has_ports:
+            yield from self._if_free(now, translated.turned())
+        elif self.nat.port_min is None:
+            yield from self._unranged(now, translated)
+        else:
+            yield from self._ranged(now, translated)
+
+    def _to_nothing(self) -> Tuple4:
+        """Return the reply tuple of a bare `nat`: from 0.0.0.0, to port 0."""
+        reply = self.key.ends.turned()
+        reply = replace(reply, src=self.space.constant(reply.src.width, 0))
+        if self.key.has_ports:
+            reply = replace(reply, dport=self.space.constant(16, 0))
+        return reply
+
+    def _if_free(self, state: State, reply: Tuple4) -> Iterator[Way]:
+        held = self.taken(state.cond, reply)
+        yield from _part(state, state.cond & ~held, reply)
+        yield from _part(state, held, None)
+
+    def _addressed(self, state: State) -> tuple[State, Tuple4]:
+        nat, ends = self.nat, self.key.ends
+        own = ends.src if nat.kind == "src" else ends.dst
+        low = nat.addr_min or 0
+        high = low if nat.addr_max is None else nat.addr_max
+        if not low:
+            address = own
+        elif high == low:
+            address = self.space.constant(own.width, low)
+        else:
+            within = (low, high)
+            choice = self.choices.nat_address(
+                (ends, self.key.nw_proto), own.width, within, state.bridge, self.zone
+            )
+            address = choice.vec
+            state = state.copy(state.cond & _between(self.space, address, *within))
+        if nat.kind == "src":
+            return state, replace(ends, src=address)
+        return state, replace(ends, dst=address)
+
+    def _unranged(self, state: State, translated: Tuple4) -> Iterator[Way]:
+        held = self.taken(state.cond, translated.turned())
+        yield from _part(state, state.cond & ~held, translated.turned())
+        if held.satisfiable():
+            yield from self._other_source(state.copy(held), translated)
+
+    def _ranged(self, state: State, translated: Tuple4) -> Iterator[Way]:
+        """Look in the range; DNAT that finds nothing there tries other source ports."""
+        is_source = self.nat.kind == "src"
+        vec, within = self._port_of_range(state)
+        ranged = replace(translated, sport=vec) if is_source else replace(translated, dport=vec)
+        free = state.cond & within
+        free = free & ~self.taken(free, ranged.turned())
+        yield from _part(state, free, ranged.turned())
+        left = state.cond & ~self.space.exists(free, vec.variables())
+        if is_source:
+            yield from _part(state, left, None)
+        elif left.satisfiable():
+            yield from self._other_source(state.copy(left & within), ranged)
+
+    def _port_of_range(self, state: State) -> tuple[Vec, Set]:
+        low = self.nat.port_min or 0
+        high = low if self.nat.port_max is None else self.nat.port_max
+        if low == high:
+            return self.space.constant(16, low), self.space.true
+        ends = self.key.ends
+        own = ends.sport if self.nat.kind == "src" else ends.dport
+        key = (ends, self.key.nw_proto, self.nat.kind, low, high)
+        vec = self.choices.nat_port(key, own, state.bridge, self.zone).vec
+        return vec, _between(self.space, vec, low, high)
+
+    def _other_source(self, state: State, translated: Tuple4) -> Iterator[Way]:
+        """Take another source port of the same class, where one is free."""
+        own = self.key.ends.sport
+        other = self.choices.nat_port(self.key.ends, own, state.bridge, self.zone).vec
+        moved = replace(translated, sport=other).turned()
+        where = state.cond & _same_class(self.space, own, other)
+        where = where & ~self.taken(where, moved)
+        yield from _part(state, where, moved)
+        yield from _part(state, state.cond & ~self.space.exists(where, other.variables()), None)
+
+
+def _part(state: State, where: Set, reply: Tuple4 | None) -> Iterator[Way]:
+    if where.satisfiable():
+        yield state.copy(where), reply
+
+
+def _between(space: Space, vec: Vec, low: int, high: int) -> Set:
+    return space.at_least(vec, low) & ~space.at_least(vec, high + 1)
+
+
+def _same_class(space: Space, port: Vec, other: Vec) -> Set:
+    """Return where `other` is another port, of those among which the switch looks for one."""
+    p512, p1024 = space.at_least(port, 512), space.at_least(port, 1024)
+    o1, o512, o600, o1024 = (space.at_least(other, n) for n in (1, 512, 600, 1024))
+    ranges = (~p512 & o1 & ~o512) | (p512 & ~p1024 & o600 & ~o1024) | (p1024 & o1024)
+    return ranges & ~space.equal_within(space.true, port, other)
+
+
+def forward(state: State, entry: Entry, ct_state: int, related: bool) -> int:
+    """Translate a packet of the original direction; return ct_state.
+
+    What an ICMP error of this direction quotes stays as it is.
+    """
+    now = entry.reply.turned()
+    source, target = ADDRESSES[entry.dl_type]
+    if "src" in entry.nat:
+        state.put(source, now.src)
+        ct_state |= SNAT
+    if "dst" in entry.nat:
+        state.put(target, now.dst)
+        ct_state |= DNAT
+    if entry.nat and not related:
+        _put_ports(state, entry, now)
+    return ct_state
+
+
+def backward(space: Space, state: State, entry: Entry, ct_state: int, related: bool) -> int:
+    """Undo the translation for a reply, and in the packet that an ICMP error quotes."""
+    now = entry.original.turned()
+    source, target = ADDRESSES[entry.dl_type]
+    if "src" in entry.nat:
+        state.put(target, now.dst)
+        ct_state |= DNAT
+    if "dst" in entry.nat:
+        state.put(source, now.src)
+        ct_state |= SNAT
+    if related:
+        _unquote(space, state, entry)
+    else:
+        _put_ports(state, entry, now)
+    return ct_state
+
+
+def _put_ports(state: State, entry: Entry, ends: Tuple4) -> None:
+    if entry.nw_proto in (TCP, UDP):
+        for slot, vec in zip(PORTS, (ends.sport, ends.dport), strict=True):
+            state.put(slot, vec)
+
+
+def _unquote(space: Space, state: State, entry: Entry) -> None:
+    first = entry.original
+    ends = ((0, first.src), (2, first.sport)) if "src" in entry.nat else ()
+    ends = ((1, first.dst), (3, first.dport)) if "dst" in entry.nat else ends
+    for place, vec in ends:
+        is_port = place > 1
+        if is_port and entry.nw_proto in (ICMP, ICMPV6):
+            continue
+        slot = QUOTED[place]
+        state.put(slot, space.replace(state.slots[slot], 0, vec))
