@@ -24,6 +24,7 @@ class Bridge:
         no_flood: ports that `NORMAL` and `FLOOD` leave out.
         fdb: what NORMAL knows: (vlan, MAC) -> port.
         learns: whether any flow or bucket of it has learn().
+        gathers: whether any flow of it has write_actions.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Bridge:
     no_flood: frozenset[int] = frozenset()
     fdb: Mapping[tuple[int, int], int] = field(default_factory=dict)
     learns: bool = False
+    gathers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import grouping, lifetime, outputs, tracking
+from simverify.engine import actionset, grouping, lifetime, outputs, stacking, tracking
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
 from simverify.engine.learning import learned_flow, learned_hits
@@ -22,12 +22,12 @@ from simverify.engine.outcome import Continue, Outcome, Settled
 from simverify.engine.state import (
     WIRE,
     EndVisit,
-    InPort,
     Leaf,
     LeafKind,
     Meta,
     Restore,
     Run,
+    RunSet,
     Stack,
     State,
     Step,
@@ -56,6 +56,7 @@ MAX_VISITS = 64
 
 _IN_PORT = SLOT["in_port"].index
 _NW_TTL = SLOT["nw_ttl"].index
+_PKT_MARK = SLOT["pkt_mark"].index
 _CT_STATE = SLOT["ct_state"].index
 
 
@@ -82,6 +83,7 @@ class Executor:
         space: of the states' conditions and vectors.
         bridges: by index.
         links: an end -> the end at the other side.
+        patches: the ends among them that join bridges of one datapath.
         explain: record a step for each look-up and keep flows apart.
         deadline: called now and then; raises `BudgetError` when it is time to stop.
     """
@@ -93,6 +95,7 @@ class Executor:
     choices: Choices
     explain: bool = False
     watches: list[Watch] = field(default_factory=list)
+    patches: frozenset[End] = frozenset()
     deadline: Callable[[], None] | None = None
     conntrack: Conntrack = field(init=False)
     blank: tuple[Vec, ...] = field(init=False)
@@ -178,21 +181,32 @@ class Executor:
 
     # visits
 
-    def enter(self, state: State) -> Iterator[tuple[State, int | None]]:
-        """Take a packet in by port `state.entered` of `state.bridge`."""
+    def enter(self, state: State, *, patch: bool = False) -> Iterator[tuple[State, int | None]]:
+        """Take a packet in by port `state.entered` of `state.bridge`.
+
+        By a patch port the datapath's packet goes on: what conntrack knows of it stays, and so
+        does the count of recirculations; the pipeline begins with registers of its own.
+        """
         slots = list(self.blank)
-        for slot in WIRE:
+        for slot in (*WIRE, *((_PKT_MARK,) if patch else ())):
             slots[slot] = state.slots[slot]
         slots[_IN_PORT] = self.space.constant(16, state.entered)
         state.slots = tuple(slots)
-        state.conn = None
-        state.meta = Meta()
-        state.passes += 1
-        state.recircs = 0
-        state.depth = 0
+        if patch:
+            state.depth += 1
+        else:
+            state.conn = None
+            state.meta = Meta()
+            state.passes += 1
+            state.recircs = 0
+            state.depth = 0
         state.emitted = False
+        state.pushed, state.actset = (), ()
         ttl_free = (*state.slots[:_NW_TTL], *state.slots[_NW_TTL + 1 :])
-        visit = (state.bridge, state.entered, ttl_free, state.entries, state.learned)
+        visit = (
+            *(state.bridge, state.entered, ttl_free, state.entries, state.learned),
+            *(state.conn, state.meta, state.astray),
+        )
         for watch in self.watches:
             if not watch.outgoing:
                 self.watch(watch, state, state.bridge, state.entered)
@@ -203,7 +217,7 @@ class Executor:
             yield from self._end(state, "unknown", f"more than {MAX_VISITS} hops")
             return
         state.visits = (*state.visits, visit)
-        state.stack = Stack(EndVisit(), state.stack)
+        state.stack = outputs.ending(self, state, Stack(EndVisit(), state.stack))
         yield state, 0
 
     def watch(self, watch: Watch, state: State, bridge: int, port: int) -> None:
@@ -252,7 +266,7 @@ class Executor:
             rest = rest & ~level.union
             if not rest.satisfiable():
                 return
-        missed = state.copy(rest)
+        missed = stacking.looked_up(state.copy(rest))
         if self.explain:
             missed.note(Step(state.bridge, number, None, state.slots, len(state.visits)))
         yield from self._advance(missed, number, None, f"no flow of table {number} matches")
@@ -276,7 +290,7 @@ class Executor:
     def _act(
         self, state: State, where: Set, table: int, hit: Hit
     ) -> Iterator[tuple[State, int | None]]:
-        new = state.copy(where)
+        new = stacking.looked_up(state.copy(where))
         if self.explain:
             new.note(Step(state.bridge, table, hit.flow, state.slots, len(state.visits)))
         if hit.program.ops:
@@ -319,10 +333,13 @@ class Executor:
                     )
                 # back in the visit that sent the packet here, or at the very end
                 state.emitted = True
-            case InPort(vec):
-                state.put(_IN_PORT, vec)
             case View(slots):
                 state.slots = slots
+            case RunSet():
+                ops = self.compiler.compile(actionset.executed(state.actset))
+                state.actset = ()
+                if ops.ops:
+                    state.stack = Stack(Run(ops, 0, table, flow, 0), state.stack)
             case Restore():
                 state.slots = frame.slots
                 state.bridge = frame.bridge
@@ -333,6 +350,8 @@ class Executor:
                 state.passes = frame.passes
                 state.recircs = frame.recircs
                 state.depth = frame.depth
+                state.pushed = frame.pushed
+                state.actset = frame.actset
             case Run():
                 raise AssertionError("programs are run, not popped")
             case _:
@@ -373,8 +392,24 @@ class Executor:
                         return
                     state.learned = (*state.learned, made)
                     continue
-                case prog.Lookup(number, port):
-                    yield self._resubmit(state, frame, rest, number, port)
+                case prog.Lookup():
+                    yield from self._resubmit(state, frame, rest, op)
+                    return
+                case prog.PushBits(src):
+                    state.pushed = (*state.pushed, bits_of(self.space, state, src))
+                    continue
+                case prog.PopBits(dst):
+                    stacking.pop(self, state, dst)
+                    continue
+                case prog.WriteSet(actions):
+                    stacking.gather(self, state, actions)
+                    continue
+                case prog.ClearSet():
+                    stacking.clear(self, state)
+                    continue
+                case prog.Quit():
+                    stacking.leave(state, below)
+                    yield Continue(state, "exit ends it")
                     return
                 case prog.Emit(port):
                     state.stack = rest
@@ -419,9 +454,9 @@ class Executor:
                     yield from lifetime.decrement(self, state, frame, below, rest)
                     return
                 case prog.Isolated(program):
-                    state.stack = outputs.returning(state, rest)
+                    inner = outputs.ending(self, state, outputs.returning(state, rest, clone=True))
                     state.stack = Stack(
-                        Run(program, 0, frame.table, frame.flow, frame.depth), state.stack
+                        Run(program, 0, frame.table, frame.flow, frame.depth), inner
                     )
                     yield Continue(state)
                     return
@@ -439,19 +474,28 @@ class Executor:
             yield Settled(ended, table)
 
     def _resubmit(
-        self, state: State, frame: Run, rest: Stack | None, number: int | None, port: int | None
-    ) -> Settled:
-        table = frame.table if number is None else number
-        if port is not None:
-            rest = Stack(InPort(state.slots[_IN_PORT]), rest)
-            state.put(_IN_PORT, self.space.constant(16, port))
+        self, state: State, frame: Run, rest: Stack | None, op: prog.Lookup
+    ) -> Iterator[Outcome]:
+        table = frame.table if op.table is None else op.table
         state.stack = rest
+        if op.original:
+            swapped = stacking.swapped(state)
+            if swapped is None:
+                yield from self.give_up(state, frame, "resubmit(,ct): ct_state is not known")
+                return
+            if not swapped:
+                yield Continue(state, "resubmit(,ct) of a packet without a connection")
+                return
+        if op.port is not None:
+            # for the look-up alone: what it finds runs with the old one (measured)
+            if state.unswapped is None:
+                state.unswapped = state.slots
+            state.put(_IN_PORT, self.space.constant(16, op.port))
         state.depth = frame.depth + (table <= frame.table)
         if state.depth > MAX_DEPTH:
-            reason = f"more than {MAX_DEPTH} levels of resubmit: the switch drops the whole packet"
-            ended = next(self._end(state, "unknown", reason, table=frame.table, flow=frame.flow))
-            return Settled(*ended)
-        return Settled(state, table)
+            yield from stacking.too_deep(self, state, frame)
+            return
+        yield Settled(state, table)
 
     # output
 

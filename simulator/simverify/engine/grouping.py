@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simverify.engine import outputs
+from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
 from simverify.engine.outcome import Continue
 from simverify.engine.state import HEADERS, Run, Stack, View
@@ -34,7 +35,7 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
     depth = state.depth
 
     def bucket_run(now: State, index: int) -> Continue:
-        program = ex.compiler.compile(group.buckets[index].actions)
+        program = ex.compiler.compile(executed(group.buckets[index].actions))
         now.stack = outputs.viewing(now, now.stack)
         if program.ops:
             run = Run(program, 0, frame.table, frame.flow, depth)
@@ -50,7 +51,9 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             key: object = (group.selection_method, *(state.slots[i] for i in HEADERS))
         else:
             key = hashed(state)
+            # what the packet has learned so far, it meets from here on
             state.recircs += 1
+            state.passes += 1
         choice = ex.choices.bucket(key, state.bridge, group_id, options)
         for place, index in enumerate(options):
             where = state.cond & ex.choices.taken(choice, place)
@@ -61,7 +64,7 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
         yield bucket_run(state, 0)
         return
     for index in reversed(range(len(group.buckets))):
-        program = ex.compiler.compile(group.buckets[index].actions)
+        program = ex.compiler.compile(executed(group.buckets[index].actions))
         state.stack = Stack(
             Run(program, 0, frame.table, frame.flow, depth),
             Stack(View(state.slots), state.stack),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import EndVisit, Hop, Leaf, Restore, Run, Stack, View
+from simverify.engine.state import EndVisit, Hop, Leaf, Restore, Run, RunSet, Stack, View
 from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
     """Put the packet out of a port that exists; follow it over the link."""
     bridge = ex.bridges[state.bridge]
     state.emitted = True
+    peer = ex.links.get(End(state.bridge, port))
+    if peer is not None and End(state.bridge, port) in ex.patches:
+        return patched(ex, state, port, peer)
     seen, state.slots = state.slots, wire(state)
     state.note(Hop(state.bridge, state.entered, port, state.slots if ex.explain else None))
     for watch in ex.watches:
@@ -58,22 +61,40 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
         state.note(Leaf("delivered", state.bridge, port, None, None, "", state.slots))
         state.slots = seen
         return Continue(state)
-    peer = ex.links.get(End(state.bridge, port))
     if peer is None:
         state.note(
             Leaf("lost", state.bridge, port, None, None, "nothing is linked there", state.slots)
         )
         state.slots = seen
         return Continue(state)
-    rest = state.stack
-    if rest is not None and isinstance(rest.frame, EndVisit):
-        rest = rest.rest
     leaving, state.slots = state.slots, seen
-    state.stack = returning(state, rest)
+    state.stack = returning(state, remaining(state))
     state.slots, state.astray = leaving, ()
     state.bridge, state.entered = peer.bridge, peer.port
     entered = list(ex.enter(state))
     return Settled(*entered[0])
+
+
+def patched(ex: Executor, state: State, port: int, peer: End) -> Outcome:
+    """Go on in the bridge behind a patch port, in the same datapath."""
+    state.note(Hop(state.bridge, state.entered, port, wire(state) if ex.explain else None))
+    for watch in ex.watches:
+        if watch.outgoing:
+            ex.watch(watch, state, state.bridge, port)
+    state.stack = returning(state, remaining(state))
+    state.bridge, state.entered = peer.bridge, peer.port
+    (entered,) = ex.enter(state, patch=True)
+    return Settled(*entered)
+
+
+def remaining(state: State) -> Stack | None:
+    """Return what is still to be done in this visit and after it."""
+    rest = state.stack
+    if rest is not None and isinstance(rest.frame, RunSet) and not state.actset:
+        rest = rest.rest
+    if rest is not None and isinstance(rest.frame, EndVisit):
+        rest = rest.rest
+    return rest
 
 
 def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outcome]:
@@ -132,7 +153,12 @@ def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome
     yield Continue(state, "there is no other port")
 
 
-def returning(state: State, rest: Stack | None) -> Stack | None:
+def ending(ex: Executor, state: State, rest: Stack | None) -> Stack | None:
+    """Put a frame on the stack that runs the action set, where the bridge has any."""
+    return Stack(RunSet(), rest) if ex.bridges[state.bridge].gathers else rest
+
+
+def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack | None:
     """Put a frame on the stack that takes the packet back, where anything is left to do."""
     if rest is None or isinstance(rest.frame, (Restore, EndVisit)):
         return rest
@@ -147,6 +173,9 @@ def returning(state: State, rest: Stack | None) -> Stack | None:
             state.passes,
             state.recircs,
             state.depth,
+            state.pushed,
+            state.actset,
+            clone,
         ),
         rest,
     )
@@ -154,7 +183,9 @@ def returning(state: State, rest: Stack | None) -> Stack | None:
 
 def viewing(state: State, rest: Stack | None) -> Stack | None:
     """Put a frame on the stack that takes back what the pipeline sees of the packet."""
-    if rest is None or isinstance(rest.frame, (Restore, View, EndVisit)):
+    if rest is None or isinstance(rest.frame, (View, EndVisit)):
+        return rest
+    if isinstance(rest.frame, Restore) and not rest.frame.clone:
         return rest
     return Stack(View(state.slots), rest)
 

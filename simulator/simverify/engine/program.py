@@ -87,6 +87,8 @@ class Lookup:
 
     table: int | None
     port: int | None = None
+    original: bool = False
+    """With the connection's original tuple (`resubmit(,T,ct)`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +136,37 @@ class Isolated:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PushBits:
+    """`push`: bits onto the stack."""
+
+    src: Bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PopBits:
+    """`pop`: from the stack into bits; nothing where it is empty."""
+
+    dst: Bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quit:
+    """`exit`: no more actions in this bucket, or else in this translation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WriteSet:
+    """`write_actions`."""
+
+    actions: Actions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClearSet:
+    """`clear_actions`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unmodelled:
     """An action that the engine does not know: what reaches it is unknown."""
 
@@ -155,6 +188,11 @@ Op = (
     | DecrementTtl
     | LearnFlow
     | Isolated
+    | PushBits
+    | PopBits
+    | Quit
+    | WriteSet
+    | ClearSet
     | Unmodelled
 )
 
@@ -244,8 +282,8 @@ class Compiler:
                 yield EmitBits(pieces(src))
             case ofp.Controller():
                 yield Punt(action.reason)
-            case ofp.Resubmit(port, table, False):
-                yield Lookup(table, None if port == OFPP_IN_PORT else port)
+            case ofp.Resubmit(port, table, original):
+                yield Lookup(table, None if port == OFPP_IN_PORT else port, original)
             case ofp.GotoTable(table):
                 yield Lookup(table)
             case ofp.Group(group_id):
@@ -270,7 +308,27 @@ class Compiler:
                 yield LearnFlow(action)
             case ofp.Clone(actions):
                 yield Isolated(self.compile(actions))
-            case ofp.Note():
+            case ofp.Push(src):
+                yield PushBits(pieces(src))
+            case ofp.Pop(dst):
+                yield PopBits(pieces(dst))
+            case ofp.Exit():
+                yield Quit()
+            case ofp.WriteActions(actions):
+                yield WriteSet(actions)
+            case ofp.ClearActions():
+                yield ClearSet()
+            case ofp.Enqueue(port, _):
+                yield self._output(port)
+            case (
+                ofp.Note()
+                | ofp.Sample()
+                | ofp.FinTimeout()
+                | ofp.Meter()
+                | ofp.SetQueue()
+                | ofp.PopQueue()
+            ):
+                # no packet goes another way for them (of meters that is a premise: unmetered)
                 pass
             case _:
                 yield Unmodelled(type(action).__name__)

@@ -12,6 +12,7 @@ from simverify.packet.slots import HIDDEN
 
 if TYPE_CHECKING:
     from simverify.engine.program import Bits, Program
+    from simverify.openflow.actions import Actions
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
 
@@ -30,9 +31,14 @@ WIRE: tuple[int, ...] = (*HEADERS, *(slot.index for slot in HIDDEN))
 """The slots that go with the packet from switch to switch."""
 
 
+UNSET = 0xFFF7
+"""`actset_output` where the action set has no output, or a group."""
+
+
 def blank(space: Space) -> Slots:
-    """Return slots that are all zero."""
-    return tuple(space.constant(slot.width, 0) for slot in SLOTS)
+    """Return slots that are all zero, but for `actset_output`: there is no action set."""
+    values = {"actset_output": UNSET}
+    return tuple(space.constant(slot.width, values.get(slot.name, 0)) for slot in SLOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +239,13 @@ class State:
         serial: the next entry's number.
         packet: which packet of its conversation this is, from 0.
         memo: what a conversation carries along; the executor does not look at it.
+        pushed: what `push` has put on the stack of values, the last one on top.
+        actset: the action set, in the order in which it was written.
+        unswapped: the packet, while a look-up sees it with another port or its original tuple.
     """
 
     __slots__ = (
+        "actset",
         "astray",
         "bridge",
         "cond",
@@ -249,11 +259,13 @@ class State:
         "meta",
         "packet",
         "passes",
+        "pushed",
         "recircs",
         "record",
         "serial",
         "slots",
         "stack",
+        "unswapped",
         "visits",
     )
 
@@ -277,6 +289,9 @@ class State:
         self.serial = 0
         self.packet = 0
         self.memo: object = None
+        self.pushed: tuple[Vec, ...] = ()
+        self.actset: Actions = ()
+        self.unswapped: Slots | None = None
 
     def copy(self, cond: Set | None = None) -> State:
         """Return a state of its own, with another condition if one is given."""
@@ -307,6 +322,9 @@ class State:
             self.visits,
             self.serial,
             self.memo,
+            self.pushed,
+            self.actset,
+            self.unswapped,
         )
 
     def put(self, slot: int, vec: Vec) -> None:
@@ -338,13 +356,6 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class InPort:
-    """Put the port back that `resubmit(port,...)` replaced."""
-
-    vec: Vec
-
-
-@dataclass(frozen=True, slots=True)
 class Restore:
     """Take back the packet, and where it was: after clone(), a fork or another bridge."""
 
@@ -357,6 +368,15 @@ class Restore:
     passes: int
     recircs: int
     depth: int
+    pushed: tuple[Vec, ...] = ()
+    actset: Actions = ()
+    clone: bool = False
+    """Of a clone(): `exit` in it ends what follows it as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSet:
+    """The end of a translation: run the action set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +391,7 @@ class EndVisit:
     """The bottom of a visit: a packet that went nowhere was dropped."""
 
 
-Frame = Run | InPort | Restore | View | EndVisit
+Frame = Run | Restore | RunSet | View | EndVisit
 
 
 def bits_of(space: Space, state: State, bits: Bits) -> Vec:

@@ -78,7 +78,11 @@ def forked(
     if may_learn(ex, tracked):
         yield from ex.give_up(tracked, frame, "learn() after a ct() with a table is not modelled")
         return
-    tracked.stack = outputs.returning(tracked, tracked.stack)
+    if tracked.actset:
+        reason = "a ct() with a table while there is an action set: Open vSwitch 3.1 dies of it"
+        yield from ex.give_up(tracked, frame, reason)
+        return
+    tracked.stack = outputs.ending(ex, tracked, outputs.returning(tracked, tracked.stack))
     tracked.slots, tracked.astray = copied, ()
     tracked.passes += 1
     tracked.recircs += 1

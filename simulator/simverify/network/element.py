@@ -29,10 +29,11 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two ports that carry each other's packets."""
+    """Two ports that carry each other's packets; a patch joins bridges of one datapath."""
 
     one: Port
     other: Port
+    kind: Literal["wire", "patch"] = "wire"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.executor import Watch
     from simverify.network.element import Element, Link, Port
-    from simverify.openflow.actions import Actions
+    from simverify.openflow.actions import Action, Actions
 
 Order = Literal["any", "file"]
 
@@ -72,18 +72,18 @@ class Topology:
         return End(self.index[port.element], self.elements[port.element].ports[port.port])
 
 
-def _learns(element: Element) -> bool:
+def _uses(element: Element, kind: type[Action]) -> bool:
     groups = element.pipeline.groups.values()
-    return any(_has_learn(flow.actions) for flow in element.pipeline.flows()) or any(
-        _has_learn(bucket.actions) for group in groups for bucket in group.buckets
+    return any(_has(flow.actions, kind) for flow in element.pipeline.flows()) or any(
+        _has(bucket.actions, kind) for group in groups for bucket in group.buckets
     )
 
 
-def _has_learn(actions: Actions) -> bool:
+def _has(actions: Actions, kind: type[Action]) -> bool:
     for action in actions:
-        if isinstance(action, Learn):
+        if isinstance(action, kind):
             return True
-        if isinstance(action, (Clone, WriteActions)) and _has_learn(action.actions):
+        if isinstance(action, (Clone, WriteActions)) and _has(action.actions, kind):
             return True
     return False
 
@@ -142,7 +142,8 @@ class Machine:
             frozenset(number for name, number in element.ports.items() if name == SOCKETS),
             frozenset(element.ports[name] for name in element.no_flood),
             element.fdb,
-            _learns(element),
+            _uses(element, Learn),
+            _uses(element, WriteActions),
         )
 
     def executor(
@@ -169,6 +170,7 @@ class Machine:
             choices,
             explain,
             list(watches),
+            self._patches,
             deadline,
         )
 
@@ -180,6 +182,15 @@ class Machine:
             ends[one] = other
             ends[other] = one
         return ends
+
+    @cached_property
+    def _patches(self) -> frozenset[End]:
+        return frozenset(
+            self.network.end(port)
+            for link in self.network.links
+            if link.kind == "patch"
+            for port in (link.one, link.other)
+        )
 
     def choices(self) -> Choices:
         """Return an empty set of choices."""
