@@ -218,9 +218,13 @@ def _element(name: str, kind: str, station: Station) -> Element:
 def compiled(flows: Iterable[Line], groups: Iterable[Line] = ()) -> Pipeline:
     """Return lines of OVS's language as a pipeline whose flows say where they come from."""
     return Pipeline.of(
-        [replace(parse_flow(line.text), origin=line.origin) for line in flows],
+        [replace(parse_flow(line.text), origin=_noted(line)) for line in flows],
         [replace(parse_group(line.text), origin=line.origin) for line in groups],
     )
+
+
+def _noted(line: Line) -> Origin | None:
+    return None if line.origin is None else replace(line.origin, note=line.note)
 
 
 def _segment(segment: SegmentSpec, spec: NetworkSpec) -> Element:
@@ -236,7 +240,8 @@ def _segment(segment: SegmentSpec, spec: NetworkSpec) -> Element:
                     origin(span),
                 )
             )
-    lines.append(Line("table=0,priority=0 actions=drop", origin(segment.span)))
+    nobody = "nobody on the segment has its destination MAC"
+    lines.append(Line("table=0,priority=0 actions=drop", origin(segment.span), nobody))
     return Element(segment.name, "segment", compiled(lines), ports, segment.name)
 
 

@@ -65,10 +65,14 @@ class ProxiedService:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A flow or group of a compiled table, as text, and the line that it comes from."""
+    """A flow or group of a compiled table, as text, and the line that it comes from.
+
+    `note` says what it means that the flow drops a packet.
+    """
 
     text: str
     origin: Origin | None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,14 @@ class Station:
                 f"table={_CLASSIFY},priority=100,arp,in_port={nic.port} actions=CONTROLLER:65535",
                 nic.origin,
             )
-        yield Line(f"table={_CLASSIFY},priority=0 actions=drop", None)
+        first = self.nics[0]
+        yield Line(
+            f"table={_CLASSIFY},priority=0 actions=drop",
+            first.origin,
+            "it is for another MAC"
+            if len(self.nics) > 1
+            else f"it is for another MAC than {mac_text(first.mac)}",
+        )
 
     def _serve(self) -> Iterator[Line]:
         for number, service in enumerate(self.services, 1):
@@ -141,6 +152,11 @@ class Station:
                 f"table={_ROUTES},priority=200,ip,nw_dst={prefix} actions=goto_table:{_PROGRAMS}",
                 origin,
             )
+        yield Line(
+            f"table={_ROUTES},priority=0 actions=drop",
+            self.nics[0].origin,
+            "there is no route to its destination",
+        )
         ports = {nic.name: nic.port for nic in self.nics}
         for route in self._all_routes():
             hop = (
@@ -169,6 +185,11 @@ class Station:
 
     def _neighbours(self) -> Iterator[Line]:
         nics = {nic.name: nic for nic in self.nics}
+        yield Line(
+            f"table={_NEIGHBOURS},priority=0 actions=drop",
+            self.nics[0].origin,
+            "nobody on the link has the address of the next hop",
+        )
         for (dev, address), mac in self.neighbours.items():
             nic = nics[dev]
             yield Line(
@@ -189,7 +210,9 @@ class Station:
         for nic in self.nics:
             what = f"dec_ttl,goto_table:{_ROUTES}" if nic.forwarding else "drop"
             yield Line(
-                f"table={_FORWARD},priority=100,ip,reg0={nic.port} actions={what}", nic.origin
+                f"table={_FORWARD},priority=100,ip,reg0={nic.port} actions={what}",
+                nic.origin,
+                f"it is for none of its addresses, and it does not forward what {nic.name} takes in",
             )
         if self.services:
             for table, zone, after in (

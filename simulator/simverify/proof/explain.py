@@ -148,7 +148,7 @@ def hops_of(
                     continue
                 last = flow_ref(network, bridge, table, flow)
                 in_port = in_ports[visit - 1] if 0 < visit <= len(in_ports) else 0
-                why = {"expired": "its TTL expires", "looped": "it loops"}.get(kind, kind)
+                why = {"looped": "it loops", "expired": "dropped"}.get(kind, kind)
                 hop(bridge, in_port, "", slots, last, f"{why}: {reason}" if reason else why)
     return hops
 

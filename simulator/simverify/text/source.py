@@ -5,7 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +72,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The line that a flow, group or port came from: small enough to keep one for each flow."""
+    """The line that a flow, group or port came from: small enough to keep one for each flow.
+
+    `note` says what a flow stands for that was compiled from the line, such as a switch of a host.
+    """
 
     file: str
     line: int
+    note: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
