@@ -177,6 +177,11 @@ def values(space: Space, slots: Slots, assignment: Sequence[bool | None]) -> dic
     return found
 
 
+def address_text(address: int, width: int) -> str:
+    """Return an address of 32 or 128 bits."""
+    return str(IPv4Address(address) if width == 32 else IPv6Address(address))
+
+
 def flags_text(flags: int) -> str:
     """Return TCP flags as tcpdump's readers say them: `SYN`, `SYN+ACK`."""
     names = [name.upper() for name, bit in TCP_FLAG_BITS.items() if flags & bit]

@@ -10,25 +10,18 @@ from simverify.engine.table import checks_of
 from simverify.proof.conversation import ONE_WAY, ORDINARY, RETRANSMITTED, Conversation, Finding
 from simverify.proof.explain import cost_of, explain, flow_ref
 from simverify.proof.headers import index, open_bits
+from simverify.proof.needed import choice_result, needed_choices
 from simverify.proof.question import CLAIMS, PREMISES
-from simverify.proof.verdict import (
-    BucketChoice,
-    ClaimResult,
-    Judgement,
-    OrderChoice,
-    Packets,
-    PortChoice,
-)
+from simverify.proof.verdict import ClaimResult, Judgement, Packets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from simverify.engine.choice import Choice
     from simverify.engine.state import State
     from simverify.network import Invariant, Machine
     from simverify.proof.conversation import Transcript, Turn
     from simverify.proof.question import Claim, Question, Verdict
-    from simverify.proof.verdict import ChoiceResult, Exchange, FlowRef
+    from simverify.proof.verdict import ChoiceResult, Exchange
     from simverify.space import Set
 
 _CONNECTION: tuple[Claim, ...] = ("delivered", "answered", "one-connection")
@@ -350,37 +343,8 @@ class _Proof:
         """Return the choices without which this packet would not fail."""
         space = self._space
         headers = self._header_variables()
-        cube = space.assigned([bool(v) if n in headers else None for n, v in enumerate(assignment)])
-        variables = {v for c in self._choices for v in c.vec.variables()}
-        fails = space.project(where & cube & self._choices.orderly, variables)
-        needed: list[Choice] = list(self._choices)
-        for choice in list(needed):
-            others = [c for c in needed if c is not choice]
-            held = self._values(others, assignment) & self._choices.orderly
-            if space.is_empty(held & ~fails):
-                needed = others
-        return tuple(self._choice_result(choice, assignment) for choice in needed)
-
-    def _values(self, choices: Sequence[Choice], assignment: Sequence[bool | None]) -> Set:
-        space = self._space
-        held = space.true
-        for choice in choices:
-            value = space.value_of(choice.vec, assignment)
-            held = held & space.matches(choice.vec, value, (1 << choice.vec.width) - 1)
-        return held
-
-    def _choice_result(self, choice: Choice, assignment: Sequence[bool | None]) -> ChoiceResult:
-        network = self._machine.network
-        name = network.names[choice.bridge]
-        value = self._space.value_of(choice.vec, assignment)
-        if choice.kind == "bucket":
-            option = choice.options[min(value, len(choice.options) - 1)]
-            return BucketChoice(name, choice.where, option)
-        if choice.kind == "nat-port":
-            return PortChoice(name, choice.where, value)
-        flows = choice.flows if value else (choice.flows[1], choice.flows[0])
-        first, then = (self._ref(choice.bridge, flow) for flow in flows)
-        return OrderChoice(name, choice.where, first, then)
-
-    def _ref(self, bridge: int, flow: object) -> FlowRef:
-        return flow_ref(self._machine.network, bridge, None, flow)  # type: ignore[arg-type]
+        needed = needed_choices(space, self._choices, where, headers, assignment)
+        return tuple(
+            choice_result(self._machine.network, c, space.value_of(c.vec, assignment))
+            for c in needed
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from simverify.engine.state import Leaf, State
+from simverify.engine.state import Hop, Leaf, State
 from simverify.network.element import SOCKETS
 from simverify.openflow.parse import parse_match
 from simverify.proof.explain import flow_ref, hops_of
@@ -19,8 +19,9 @@ from simverify.proof.headers import (
     packet_text,
     values,
 )
+from simverify.proof.needed import choice_result, needed_choices
 from simverify.proof.question import Question
-from simverify.proof.verdict import BucketChoice, OrderChoice, Packets, PortChoice
+from simverify.proof.verdict import Packets
 from simverify.text import Diagnostic, InputError, Source, Span, suggest
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Match
     from simverify.proof.verdict import ChoiceResult, FlowRef, HopResult, Judgement
     from simverify.session import Network
-    from simverify.space import Set
+    from simverify.space import Set, Space
+
+
+_EVERYDAY = (("nw_ttl", 64), ("tp_src", 40000), ("nw_tos", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,10 @@ def trace(network: Network, sender: str, text: str, *, conversation: bool, concr
     executor = machine.executor(choices)
     finals = executor.run([start.copy()])
     variables = {v for vec in start.slots for v in vec.variables()}
-    classes = [_class(network.topology, machine, choices, start, f, variables) for f in finals]
+    classes = [
+        _class(network.topology, machine, choices, start, way, variables)
+        for way in _ways(machine.space, finals)
+    ]
     classes.sort(key=lambda c: (-c.count, c.packet))
     packets = Packets(machine.space.count(start.cond, variables), _open(machine, start))
     judgement = None
@@ -138,7 +145,7 @@ def _one(machine: Machine, start: State) -> Set:
     """Return one packet of a start: everyday values, else zeros, where it is open."""
     space = machine.space
     cond = start.cond
-    for name, value in (("nw_ttl", 64), ("tp_src", 40000)):
+    for name, value in _EVERYDAY:
         vec = start.slots[index(name)]
         smaller = cond & space.matches(vec, value, (1 << vec.width) - 1)
         if smaller.satisfiable():
@@ -157,20 +164,29 @@ def _open(machine: Machine, start: State) -> tuple[str, ...]:
     )
 
 
+def _ways(space: Space, finals: Sequence[State]) -> list[Set]:
+    """Return the packets of each way: states that differ in nothing but what was remembered."""
+    ways: dict[tuple[object, ...], Set] = {}
+    for final in finals:
+        key = tuple(event for event in final.record if isinstance(event, (Hop, Leaf)))
+        ways[key] = ways.get(key, space.false) | final.cond
+    return list(ways.values())
+
+
 def _class(
     topology: Topology,
     machine: Machine,
     choices: Choices,
     start: State,
-    final: State,
+    way: Set,
     variables: set[int],
 ) -> TraceClass:
-    """Explain one class by one of its packets."""
+    """Explain one way by one of its packets."""
     space = machine.space
-    count = space.count(final.cond, variables)
-    cond = final.cond
-    for name, value in (("nw_ttl", 64), ("tp_src", 40000), ("nw_tos", 0)):
-        vec = start.slots[index(name)]
+    wishes = [(start.slots[index(name)], value) for name, value in _EVERYDAY]
+    wishes += [(choice.vec, 1) for choice in choices if choice.kind == "order"]
+    cond = way & choices.orderly
+    for vec, value in wishes:
         smaller = cond & space.matches(vec, value, (1 << vec.width) - 1)
         if smaller.satisfiable():
             cond = smaller
@@ -184,31 +200,15 @@ def _class(
     values_of = space.witness(shown.cond)
     assert values_of is not None
     header = values(space, start.slots, values_of)
-    support = space.support(final.cond)
-    needed = tuple(
-        _choice(topology, choice, space.value_of(choice.vec, values_of))
-        for choice in choices
-        if support & set(choice.vec.variables())
-    )
+    needed = needed_choices(space, choices, way, variables, assignment)
     return TraceClass(
-        count,
+        space.count(way, variables),
         packet_text(header),
         tuple(_endings(topology, machine, shown, values_of)),
         tuple(hops_of(space, topology, shown, values_of)),
-        needed,
+        tuple(choice_result(topology, c, space.value_of(c.vec, assignment)) for c in needed),
         header,
     )
-
-
-def _choice(topology: Topology, choice, value: int) -> ChoiceResult:  # type: ignore[no-untyped-def]
-    name = topology.names[choice.bridge]
-    if choice.kind == "bucket":
-        return BucketChoice(name, choice.where, choice.options[min(value, len(choice.options) - 1)])
-    if choice.kind == "nat-port":
-        return PortChoice(name, choice.where, value)
-    flows = choice.flows if value else choice.flows[::-1]
-    first, then = (flow_ref(topology, choice.bridge, choice.where, flow) for flow in flows)
-    return OrderChoice(name, choice.where, first, then)
 
 
 def _endings(

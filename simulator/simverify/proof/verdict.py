@@ -64,7 +64,16 @@ class PortChoice:
     port: int
 
 
-ChoiceResult = OrderChoice | BucketChoice | PortChoice
+@dataclass(frozen=True, slots=True)
+class AddressChoice:
+    """NAT in a zone picks this address of its range."""
+
+    switch: str
+    zone: int
+    address: str
+
+
+ChoiceResult = OrderChoice | BucketChoice | PortChoice | AddressChoice
 
 
 @dataclass(frozen=True, slots=True)
