@@ -1,19 +1,24 @@
 """Lists of actions: from text to values.
 
+The same lists, and the same actions within different lists, come again and again in a table:
+each text is read once and kept. Offsets are relative to the list that an action stands in.
+
 Source: ovs-actions(7).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow.action_table import ACTION
 from simverify.openflow.actions import GotoTable
-from simverify.openflow.check import is_plain
-from simverify.openflow.piece import Fault, Item, Piece, split
+from simverify.openflow.check import needs_of
+from simverify.openflow.piece import Fault, Item, Piece, single, spans, split
+from simverify.openflow.protocol import ANY
 from simverify.openflow.read_output import output_to
-from simverify.openflow.reading import Placed, Reading
+from simverify.openflow.reading import MAX_DEPTH, Placed, Reading
 from simverify.openflow.values import RESERVED_PORTS, read_port
 
 if TYPE_CHECKING:
@@ -26,6 +31,9 @@ NO_GOTO = 1 << 16
 MAX_ACTIONS = 4095
 """Open vSwitch keeps a list within 64 kB, and its smallest action takes 16 bytes."""
 
+_MAX_CACHE = 200_000
+_PAREN = re.compile(r"[()]")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActionList:
@@ -35,16 +43,135 @@ class ActionList:
     placed: tuple[Placed, ...]
     usable: int
     notes: tuple[Fault, ...]
-    plain: bool
-    """Whether the actions are right whatever the flow matches."""
+    needs: frozenset[str] | None
+    """The prerequisites that make the actions right; None where it takes more than that."""
     goto: int
     """The table that goto_table names, or a number that is above all of them."""
+    count: int
+    """How many actions there are, with those within others."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Word:
+    """One action as read: offsets are relative to its first character."""
+
+    action: Action | None
+    """None for `drop`."""
+    inner: tuple[Placed, ...] = ()
+    inner_at: int = 0
+    usable: int = ANY
+    notes: tuple[Fault, ...] = ()
+    count: int = 1
+
+
+class ActionReader:
+    """Reads lists of actions that share names of ports and tables."""
+
+    def __init__(
+        self, ports: Mapping[str, int], tables: Mapping[str, int], *, lenient: bool = False
+    ) -> None:
+        self._ports = ports
+        self._tables = tables
+        self._lenient = lenient
+        self._lists: dict[str, ActionList] = {}
+        self._words: dict[str, _Word] = {}
+        self._parts: dict[str, object] = {}
+
+    def read(self, text: str) -> ActionList:
+        """Return the actions of a text.
+
+        Raises:
+            Fault: at the first thing that is no action.
+        """
+        found = self._lists.get(text)
+        if found is None:
+            if text.count("(") > MAX_DEPTH:
+                _check_depth(text)
+            found = self._read(text)
+            if len(self._lists) < _MAX_CACHE:
+                self._lists[text] = found
+        return found
+
+    def _read(self, text: str) -> ActionList:
+        placed: list[Placed] = []
+        notes: list[Fault] = []
+        usable = ANY
+        drop: tuple[int, int] | None = None
+        count = 0
+        for start, end in spans(text):
+            token = text[start:end]
+            word = self._words.get(token)
+            if word is None:
+                word = self._word(token, start)
+            usable &= word.usable
+            if word.notes:
+                notes += [moved(note, start) for note in word.notes]
+            if word.action is None:
+                drop = (start, end)
+                continue
+            count += word.count
+            placed.append(Placed(word.action, start, end, word.inner, start + word.inner_at))
+        if drop is not None and placed:
+            raise Fault("drop-not-alone", "drop stands alone", *drop, "leave it out")
+        if count > MAX_ACTIONS:
+            message = f"more than {MAX_ACTIONS} actions do not fit into a message"
+            raise Fault("too-long", message, 0, len(text), None)
+        every = tuple(placed)
+        actions = tuple(one.action for one in every)
+        goto = next((a.table for a in actions if isinstance(a, GotoTable)), NO_GOTO)
+        return ActionList(actions, every, usable, tuple(notes), needs_of(every), goto, count)
+
+    def _word(self, token: str, at: int) -> _Word:
+        """Read one action for the first time."""
+        try:
+            word = self._read_word(token)
+        except Fault as fault:
+            raise moved(fault, at) from None
+        if len(self._words) < _MAX_CACHE:
+            self._words[token] = word
+        return word
+
+    def _read_word(self, token: str) -> _Word:
+        item = single(token) or next(split(Piece(token)))
+        if item.key.text == "drop":
+            return _Word(None, notes=_note_argument(item))
+        reading = Reading(self._ports, self._tables, self.read, self._parts, lenient=self._lenient)
+        action = self._action(item, reading)
+        inner = reading.inner
+        count = 1 if inner is None else 1 + inner.count
+        return _Word(
+            action,
+            () if inner is None else inner.placed,
+            reading.inner_at,
+            reading.usable,
+            tuple(reading.notes),
+            count,
+        )
+
+    def _action(self, item: Item, reading: Reading) -> Action:
+        name = item.key.text
+        row = ACTION.get(name)
+        if row is not None:
+            argument = item.value
+            if not argument and not item.opened:
+                argument = item.key.cut(len(name))
+            reading.opened = item.opened
+            if row.bare:
+                reading.notes += _note_argument(item)
+            return row.read(argument, reading)
+        ports = self._ports
+        quoted = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
+        if not item.opened and (
+            quoted in ports or name[:1].isdigit() or name.upper() in RESERVED_PORTS
+        ):
+            return output_to(item.key, read_port(item.key, ports))
+        raise item.key.unknown("unknown-action", "action", [*ACTION, *ports], "ovs-actions(7)")
 
 
 def read_actions(
     piece: Piece, ports: Mapping[str, int], tables: Mapping[str, int], *, lenient: bool = False
 ) -> ActionList:
-    """Return the actions of a text.
+    """Return the actions of a text that is read once.
 
     Args:
         piece: the text.
@@ -55,63 +182,30 @@ def read_actions(
     Raises:
         Fault: at the first thing that is no action.
     """
-    reading = Reading(ports, tables, _read_list, lenient=lenient)
-    placed = _read_list(piece, reading)
-    if _count(placed) > MAX_ACTIONS:
-        raise piece.fault("too-long", f"more than {MAX_ACTIONS} actions do not fit into a message")
-    actions = tuple(p.action for p in placed)
-    goto = next((a.table for a in actions if isinstance(a, GotoTable)), NO_GOTO)
-    notes = tuple(reading.notes)
-    return ActionList(actions, placed, reading.usable, notes, is_plain(placed), goto)
+    return ActionReader(ports, tables, lenient=lenient).read(piece.text)
 
 
-def _count(placed: tuple[Placed, ...]) -> int:
-    return sum(1 + _count(one.inner) for one in placed)
+def moved(fault: Fault, by: int) -> Fault:
+    """Return a fault of a part of a text as one of the text."""
+    if not by:
+        return fault
+    return Fault(fault.code, fault.message, fault.start + by, fault.end + by, fault.advice)
 
 
-def _read_list(piece: Piece, reading: Reading) -> tuple[Placed, ...]:
-    placed: list[Placed] = []
-    drop: Item | None = None
-    for item in split(piece):
-        if item.key.text == "drop":
-            _note_argument(item, reading)
-            drop = item
-            continue
-        reading.inner = ()
-        action = _read_action(item, reading)
-        placed.append(Placed(action, item.key.at, item.end, reading.inner))
-        reading.inner = ()
-    if drop is not None and placed:
-        raise drop.fault("drop-not-alone", "drop stands alone", "leave it out")
-    return tuple(placed)
-
-
-def _note_argument(item: Item, reading: Reading) -> None:
-    """Note an argument of an action that has none; ovs-ofctl does not look at it."""
-    if item.value:
-        reading.notes.append(
-            item.value.fault(
-                "extra-argument", f"{item.key.text} has no argument; it is ignored", "leave it out"
+def _check_depth(text: str) -> None:
+    level = 0
+    for found in _PAREN.finditer(text):
+        level += 1 if found.group() == "(" else -1
+        if level > MAX_DEPTH:
+            at = found.start()
+            raise Fault(
+                "too-deep", f"more than {MAX_DEPTH} levels of parentheses", at, at + 1, None
             )
-        )
 
 
-def _read_action(item: Item, reading: Reading) -> Action:
-    name = item.key.text
-    row = ACTION.get(name)
-    if row is not None:
-        argument = item.value
-        if not argument and not item.opened:
-            argument = item.key.cut(len(name))
-        reading.opened = item.opened
-        if row.bare:
-            _note_argument(item, reading)
-        return row.read(argument, reading)
-    port = item.key
-    quoted = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
-    if not item.opened and (
-        quoted in reading.ports or name[:1].isdigit() or name.upper() in RESERVED_PORTS
-    ):
-        return output_to(port, read_port(port, reading.ports))
-    known = [*ACTION, *reading.ports]
-    raise item.key.unknown("unknown-action", "action", known, "ovs-actions(7)")
+def _note_argument(item: Item) -> tuple[Fault, ...]:
+    """Return the note about an argument that nothing looks at, if there is one."""
+    if not item.value:
+        return ()
+    message = f"{item.key.text} has no argument; it is ignored"
+    return (item.value.fault("extra-argument", message, "leave it out"),)

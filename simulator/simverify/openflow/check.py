@@ -38,6 +38,7 @@ class Checker:
         self.usable = ANY
         self._metadata = False
         self._in_set = False
+        self._base = 0
         self.faults: list[Fault] = []
 
     def check(self, placed: tuple[Placed, ...]) -> None:
@@ -53,20 +54,13 @@ class Checker:
     def _check_inner(self, one: Placed) -> None:
         """Check the actions within an action, which leave the packet as it was."""
         kind = list(self._kind)
+        self._base += one.inner_at
         self._check_list(one.inner)
+        self._base -= one.inner_at
         self._kind = kind
 
     def _holds(self, name: str) -> bool:
-        kind = tuple(self._kind)
-        if name == "none":
-            return True
-        if name == "Ethernet":
-            packet = kind[_PACKET_TYPE]
-            return packet is None or packet[0] == 0
-        if not holds(PREREQUISITES[name], kind):
-            return False
-        later = (kind[_FRAG] or (0, 0))[0] & 2
-        return not (later and name in ("TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "ND"))
+        return has(name, tuple(self._kind))
 
     def _need(self, one: Placed, field: Field) -> None:
         """Refuse an action on a field that the packet may not have."""
@@ -76,8 +70,8 @@ class Checker:
                 Fault(
                     "missing-prerequisite",
                     f"{field.name} is there in {_words(name)} only, which the flow does not match",
-                    one.start,
-                    one.end,
+                    self._base + one.start,
+                    self._base + one.end,
                     f"match on {_words(name)} (ovs-fields(7))",
                 )
             )
@@ -86,7 +80,13 @@ class Checker:
 
     def _refuse(self, one: Placed, message: str, advice: str | None = None) -> None:
         self.faults.append(
-            Fault("inconsistent", message, one.start, one.end, advice or "match on it first")
+            Fault(
+                "inconsistent",
+                message,
+                self._base + one.start,
+                self._base + one.end,
+                advice or "match on it first",
+            )
         )
 
     def _tolerate(self, ok: bool, *, becomes_set_field: bool = False) -> None:
@@ -150,7 +150,7 @@ class Checker:
             case ofp.DecNshTtl():
                 self._tolerate(self._holds("NSH"))
             case ofp.FinTimeout():
-                self._tolerate(self._holds("TCP"))
+                self._tolerate(holds(PREREQUISITES["TCP"], tuple(self._kind)))
             case ofp.Encap(kind, _):
                 self._encapsulate(kind)
             case ofp.Decap():
@@ -175,8 +175,8 @@ class Checker:
                         Fault(
                             "backward-goto",
                             f"goto_table goes on to table {table} from table {self._table}",
-                            one.start,
-                            one.end,
+                            self._base + one.start,
+                            self._base + one.end,
                             "it only goes forward; resubmit goes anywhere",
                         )
                     )
@@ -319,8 +319,8 @@ class Checker:
                     Fault(
                         "not-in-action-set",
                         "an action set cannot hold this action",
-                        inner.start,
-                        inner.end,
+                        self._base + one.inner_at + inner.start,
+                        self._base + one.inner_at + inner.end,
                         "see ovs-actions(7), Action Sets",
                     )
                 )
@@ -387,12 +387,12 @@ def _check_order(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
 
 def _check_company(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
     """Refuse what may not stand beside or within something else."""
-    _check_conjunction(placed, faults)
+    _check_conjunction(placed, faults, 0)
     for one in placed:
-        _check_nested(one, faults, in_exec=False)
+        _check_nested(one, faults, 0, in_exec=False)
 
 
-def _check_conjunction(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
+def _check_conjunction(placed: tuple[Placed, ...], faults: list[Fault], base: int) -> None:
     if not any(isinstance(one.action, ofp.Conjunction) for one in placed):
         return
     for one in placed:
@@ -401,14 +401,14 @@ def _check_conjunction(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
                 Fault(
                     "not-with-conjunction",
                     "a flow with conjunction has no other actions",
-                    one.start,
-                    one.end,
+                    base + one.start,
+                    base + one.end,
                     "only note may stand beside it",
                 )
             )
 
 
-def _check_nested(one: Placed, faults: list[Fault], *, in_exec: bool) -> None:
+def _check_nested(one: Placed, faults: list[Fault], base: int, *, in_exec: bool) -> None:
     action = one.action
     written: str | None = None
     match action:
@@ -423,12 +423,13 @@ def _check_nested(one: Placed, faults: list[Fault], *, in_exec: bool) -> None:
             Fault(
                 "misplaced",
                 f"{written} can only be written within ct(commit,exec(...))",
-                one.start,
-                one.end,
+                base + one.start,
+                base + one.end,
                 "move it there",
             )
         )
-    _check_conjunction(one.inner, faults)
+    base += one.inner_at
+    _check_conjunction(one.inner, faults, base)
     for inner in one.inner:
         step = _STEPS.get(type(inner.action))
         if step is not None:
@@ -436,12 +437,12 @@ def _check_nested(one: Placed, faults: list[Fault], *, in_exec: bool) -> None:
                 Fault(
                     "misplaced",
                     f"{step[1]} cannot stand within an action",
-                    inner.start,
-                    inner.end,
+                    base + inner.start,
+                    base + inner.end,
                     "it is an instruction of the flow",
                 )
             )
-        _check_nested(inner, faults, in_exec=isinstance(action, ofp.Ct))
+        _check_nested(inner, faults, base, in_exec=isinstance(action, ofp.Ct))
 
 
 def _words(name: str) -> str:
@@ -456,35 +457,91 @@ def _words(name: str) -> str:
     }.get(name, name)  # fmt: skip
 
 
-def is_plain(placed: tuple[Placed, ...]) -> bool:
-    """Whether no match can make these actions wrong."""
+def needs_of(placed: tuple[Placed, ...]) -> frozenset[str] | None:
+    """Return the prerequisites that make these actions right, if that is all there is to check.
+
+    None where an action changes what the packet is, or is checked in another way: then only
+    a `Checker` can tell.
+    """
+    needs: set[str] = set()
     previous = -1
     for one in placed:
-        action = one.action
-        step = _STEPS.get(type(action), _APPLY)[0]
+        step = _STEPS.get(type(one.action), _APPLY)[0]
         if step < previous or (step == previous and step != 1):
-            return False
+            return None
         previous = step
-        if isinstance(action, ofp.GotoTable | _PLAIN):
-            continue
-        if isinstance(action, ofp.Load) and _free(action.dst.field):
-            continue
-        if isinstance(action, ofp.SetField) and _free(action.field):
-            continue
-        if isinstance(action, ofp.Move) and _free(action.dst.field) and _free(action.src.field):
-            continue
-        if isinstance(action, ofp.Resubmit) and not action.with_ct:
-            continue
+        more = _needs(one, alone=len(placed) == 1)
+        if more is None:
+            return None
+        needs.update(more)
+    needs.discard("none")
+    return frozenset(needs)
+
+
+def _needs(one: Placed, *, alone: bool) -> tuple[str, ...] | None:
+    action = one.action
+    match action:
+        case ofp.Load(_, dst) if dst.field.name not in _WATCHED:
+            return (dst.field.prerequisite.name,)
+        case ofp.SetField(field, _, _) if field.name not in _WATCHED:
+            return (field.prerequisite.name,)
+        case ofp.Move(src, dst) if dst.field.name not in _WATCHED:
+            return (src.field.prerequisite.name, dst.field.prerequisite.name)
+        case ofp.Push(src) | ofp.OutputReg(src, _):
+            return (src.field.prerequisite.name,)
+        case ofp.Resubmit(_, _, with_ct):
+            return ("CT",) if with_ct else ()
+        case ofp.DecTtl():
+            return ("IPv4/IPv6",)
+        case ofp.Conjunction():
+            return () if alone else None
+        case ofp.Ct() if action.alg is None:
+            return _ct_needs(one, action)
+        case (
+            ofp.Output()
+            | ofp.Controller()
+            | ofp.Group()
+            | ofp.Note()
+            | ofp.CtClear()
+            | ofp.Meter()
+            | ofp.GotoTable()
+        ):
+            return ()
+        case _:
+            return None
+
+
+def _ct_needs(one: Placed, action: ofp.Ct) -> tuple[str, ...]:
+    needs = ["IPv4/IPv6"]
+    if isinstance(action.zone, ofp.Subfield):
+        needs.append(action.zone.field.prerequisite.name)
+    if action.nat is not None and action.nat.addr_min is not None:
+        needs.append("IPv4" if action.nat.version == 4 else "IPv6")
+    needs += [
+        inner.action.src.field.prerequisite.name
+        for inner in one.inner
+        if isinstance(inner.action, ofp.Move)
+    ]
+    return tuple(needs)
+
+
+_WATCHED = ("ct_mark", "ct_label", "vlan_tci")
+
+
+def has(name: str, kind: Kind) -> bool:
+    """Whether packets of this kind have the fields of a prerequisite."""
+    if name == "none":
+        return True
+    if name == "Ethernet":
+        packet = kind[_PACKET_TYPE]
+        return packet is None or packet[0] == 0
+    if not holds(PREREQUISITES[name], kind):
         return False
-    return True
+    later = (kind[_FRAG] or (0, 0))[0] & 2
+    return not (later and name in _IN_FIRST_FRAGMENT)
 
 
-_PLAIN = ofp.Output | ofp.Group | ofp.Note | ofp.CtClear | ofp.Meter
-_CONNECTION = ("ct_mark", "ct_label", "vlan_tci")
-
-
-def _free(field: Field) -> bool:
-    return field.prerequisite.name in ("none", "Ethernet") and field.name not in _CONNECTION
+_IN_FIRST_FRAGMENT = ("TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "ND")
 
 
 def match_formats(terms: Iterable[Term]) -> int:

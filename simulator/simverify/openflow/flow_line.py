@@ -12,15 +12,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from simverify.openflow.action_list import ActionList, read_actions
-from simverify.openflow.check import Checker, match_formats
+from simverify.openflow.action_list import ActionList, ActionReader, moved
+from simverify.openflow.check import Checker, has, match_formats
 from simverify.openflow.flow import Flow, FlowStats
 from simverify.openflow.normal import Found, Kind, Settler, kind_of
-from simverify.openflow.piece import Fault, Item, Piece, split
+from simverify.openflow.piece import Fault, Item, Piece, single, split
 from simverify.openflow.protocol import ANY, OF12_UP, OF13_UP, TABLE_ID
 from simverify.openflow.reading import read_table
 from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
-from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS, Placed, read_word
+from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS, Placed, quick_word, read_word
 from simverify.packet.fields import MATCH_FIELDS, SLOTS, STORAGE
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ FLAGS = (
 )  # fmt: skip
 _NUMBERS = {"priority": 16, "idle_timeout": 16, "hard_timeout": 16, "importance": 16}
 _STATS = ("duration", "n_packets", "n_bytes", "idle_age", "hard_age")
+_FLAG_SET, _STAT_SET = frozenset(FLAGS), frozenset(_STATS)
 ATTRIBUTES = ("table", "cookie", "out_port", "out_group", *_NUMBERS, *_STATS, *FLAGS)
 _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
 Command = Literal["add", "modify", "delete", "match"]
@@ -91,17 +92,20 @@ class FlowText:
         said = self.attributes
         if not said:
             return Flow(self.match, self.actions.actions if self.actions else (), origin=origin)
+        get = said.get
+        table, priority, cookie = get("table"), get("priority"), get("cookie")
+        idle, hard, importance = get("idle_timeout"), get("hard_timeout"), get("importance")
         return Flow(
             self.match,
             self.actions.actions if self.actions else (),
-            self.number("table"),
-            self.number("priority", 32768),
-            self.number("cookie"),
-            self.number("idle_timeout"),
-            self.number("hard_timeout"),
-            self.number("importance"),
-            tuple(flag for flag in FLAGS if flag in said),
-            _stats(said) if any(name in said for name in _STATS) else None,
+            0 if table is None else int(table.value),
+            32768 if priority is None else int(priority.value),
+            0 if cookie is None else int(cookie.value),
+            0 if idle is None else int(idle.value),
+            0 if hard is None else int(hard.value),
+            0 if importance is None else int(importance.value),
+            () if _FLAG_SET.isdisjoint(said) else tuple(flag for flag in FLAGS if flag in said),
+            None if _STAT_SET.isdisjoint(said) else _stats(said),
             origin,
         )
 
@@ -136,8 +140,9 @@ class FlowReader:
         self._tables = tables or {}
         self._settler = Settler()
         self._words: dict[str, Placed | Attribute] = {}
-        self._actions: dict[str, ActionList] = {}
+        self._actions = ActionReader(self._ports, self._tables, lenient=lenient)
         self._checks: dict[tuple[int, Kind, int], Checker] = {}
+        self._fitting: dict[tuple[frozenset[str], Kind], bool] = {}
         self._kept: list[ActionList] = []
 
     def read(self, text: str, command: Command = "add") -> FlowText:
@@ -150,7 +155,6 @@ class FlowReader:
         head, found, tail = text.partition(" actions=")
         if not found or "action" in head:
             return self._read_slowly(text, command)
-        actions = self._actions.get(tail)
         words = self._words
         terms: Found = {}
         said: dict[str, Attribute] = {}
@@ -172,11 +176,10 @@ class FlowReader:
                 return self._read_slowly(text, command)
             else:
                 said[word.name] = word
-        if actions is None:
-            try:
-                actions = self._list(Piece(tail))
-            except Fault:
-                return self._read_slowly(text, command)
+        try:
+            actions = self._actions.read(tail)
+        except Fault:
+            return self._read_slowly(text, command)
         if actions.notes:
             return self._read_slowly(text, command)
         settled = self._settler.settle(terms)
@@ -185,12 +188,23 @@ class FlowReader:
         said_table = said.get("table")
         table = int(said_table.value) if said_table is not None else 0
         usable = actions.usable
-        if not actions.plain or actions.goto <= table:
-            checked = self._checked(actions, kind_of(terms), table)
-            if checked.faults:
-                return self._read_slowly(text, command)
-            usable &= checked.usable
+        needs = actions.needs
+        if needs is None or needs or actions.goto <= table:
+            kind = kind_of(terms)
+            if needs is None or actions.goto <= table or not self._fits(needs, kind):
+                checked = self._checked(actions, kind, table)
+                if checked.faults:
+                    return self._read_slowly(text, command)
+                usable &= checked.usable
         return FlowText(settled.match, said, actions, len(head) + 9, usable)
+
+    def _fits(self, needs: frozenset[str], kind: Kind) -> bool:
+        """Whether packets of a kind have all that a list of actions needs."""
+        key = (needs, kind)
+        fits = self._fitting.get(key)
+        if fits is None:
+            fits = self._fitting[key] = all(has(name, kind) for name in needs)
+        return fits
 
     def _checked(self, actions: ActionList, kind: Kind, table: int) -> Checker:
         """Return the check of an action list against a kind of packets."""
@@ -206,11 +220,19 @@ class FlowReader:
 
     def _learn(self, token: str) -> Placed | Attribute | None:
         """Read a word for the first time; None where it takes the longer way."""
+        quick = quick_word(token)
+        if quick is not None:
+            if len(self._words) < _MAX_CACHE:
+                self._words[token] = quick
+            return quick
         try:
-            items = list(split(Piece(token)))
-            if len(items) != 1:
-                return () if not items else None
-            word = self._word(items[0])
+            item = single(token.strip())
+            if item is None:
+                items = list(split(Piece(token)))
+                if len(items) != 1:
+                    return () if not items else None
+                item = items[0]
+            word = self._word(item)
         except Fault:
             return None
         if self._notes:
@@ -223,17 +245,6 @@ class FlowReader:
         if len(self._words) < _MAX_CACHE:
             self._words[token] = word
         return word
-
-    def _list(self, piece: Piece) -> ActionList:
-        """Read an action list; places are relative to it."""
-        actions = self._actions.get(piece.text)
-        if actions is None:
-            actions = read_actions(
-                Piece(piece.text), self._ports, self._tables, lenient=self._lenient
-            )
-            if len(self._actions) < _MAX_CACHE:
-                self._actions[piece.text] = actions
-        return actions
 
     def _read_slowly(self, text: str, command: Command) -> FlowText:
         found = _ACTIONS.search(text)
@@ -268,10 +279,10 @@ class FlowReader:
         if found is not None:
             at = found.end()
             try:
-                actions = self._list(Piece(text[at:]))
-                warnings += [_moved(note, at) for note in actions.notes]
+                actions = self._actions.read(text[at:])
+                warnings += [moved(note, at) for note in actions.notes]
             except Fault as fault:
-                faults.append(_moved(fault, at))
+                faults.append(moved(fault, at))
         elif command in ("add", "modify"):
             faults.append(
                 Fault(
@@ -294,11 +305,11 @@ class FlowReader:
             table = said["table"].value if "table" in said else 0
             checked = self._checked(actions, kind_of_match(settled.match), int(table))
             for found_fault in checked.faults:
-                moved = _moved(found_fault, at)
-                if self._lenient and moved.code == "late-meter":
-                    warnings.append(moved)
+                misfit = moved(found_fault, at)
+                if self._lenient and misfit.code == "late-meter":
+                    warnings.append(misfit)
                 else:
-                    faults.append(moved)
+                    faults.append(misfit)
             usable = actions.usable & checked.usable
         return FlowText(settled.match, said, actions, at, usable, faults, warnings)
 
@@ -397,10 +408,6 @@ def _merge(terms: Found, slot: int, value: int, mask: int, about: int) -> None:
     mask |= old_mask & ~about
     if mask:
         terms[slot] = (old_value & ~about | value, mask)
-
-
-def _moved(fault: Fault, by: int) -> Fault:
-    return Fault(fault.code, fault.message, fault.start + by, fault.end + by, fault.advice)
 
 
 def _misplaced(slot: int, where: dict[int, Item], text: str, *, refused: bool) -> Fault:

@@ -6,13 +6,14 @@ Source: ovs-ofctl(8), "Group Syntax".
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from simverify.openflow.action_list import read_actions
+from simverify.openflow.action_list import ActionReader, moved
 from simverify.openflow.actions import Meter
 from simverify.openflow.check import bucket_faults
 from simverify.openflow.flow import Bucket, GroupEntry, Term, bucket_ids
-from simverify.openflow.piece import Item, Piece, split
+from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.protocol import ANY, FORMATS, Protocol
 from simverify.openflow.subfields import read_field
 from simverify.openflow.values import read_number, read_port, read_value
@@ -46,7 +47,7 @@ MAX_GROUP = 0xFFFFFF00
 def read_group(
     piece: Piece,
     ports: Mapping[str, int],
-    tables: Mapping[str, int],
+    actions: ActionReader,
     origin: Origin | None = None,
     protocol: Protocol | None = None,
 ) -> GroupEntry:
@@ -55,7 +56,7 @@ def read_group(
     Args:
         piece: the text.
         ports: names of ports.
-        tables: names of tables.
+        actions: reads the buckets' actions.
         origin: where it stands.
         protocol: the OpenFlow version that has to carry it; None for any.
 
@@ -94,7 +95,7 @@ def read_group(
         )
     ends = [start for start, _ in starts[1:]] + [len(piece.text)] * bool(starts)
     buckets = tuple(
-        _read_bucket(piece.cut(at, end), kind, ports, tables, wanted)
+        _read_bucket(piece.cut(at, end), kind, ports, actions, wanted)
         for (_, at), end in zip(starts, ends, strict=True)
     )
     _check_buckets(piece, said, kind, buckets, wanted=wanted)
@@ -162,7 +163,7 @@ def _read_selection(said: Mapping[str, Item], kind: str) -> tuple[str, int, tupl
 
 
 def _read_bucket(
-    piece: Piece, kind: str, ports: Mapping[str, int], tables: Mapping[str, int], wanted: int
+    piece: Piece, kind: str, ports: Mapping[str, int], reader: ActionReader, wanted: int
 ) -> Bucket:
     weight = bucket_id = watch_port = watch_group = None
     placed: list[Placed] = []
@@ -191,8 +192,11 @@ def _read_bucket(
                 else:
                     words = piece.cut(item.key.at - piece.at, item.end - piece.at)
                 drop = drop or words.text == "drop"
-                found = read_actions(words, ports, tables)
-                placed += found.placed
+                try:
+                    found = reader.read(words.text)
+                except Fault as fault:
+                    raise moved(fault, words.at) from None
+                placed += [_shifted(one, words.at) for one in found.placed]
                 usable &= found.usable
                 if any(isinstance(one.action, Meter) for one in found.placed):
                     usable &= FORMATS["OpenFlow15"]
@@ -204,9 +208,13 @@ def _read_bucket(
             "a bucket of a fast_failover group watches something",
             "write watch_port:PORT or watch_group:GROUP",
         )
-    for fault in bucket_faults(tuple(placed)):
-        raise fault
+    for wrong in bucket_faults(tuple(placed)):
+        raise wrong
     if not usable:
         raise piece.fault("no-usable-protocol", "this OpenFlow version cannot carry the bucket")
     actions = tuple(one.action for one in placed)
     return Bucket(actions, bucket_id, weight, watch_port, watch_group)
+
+
+def _shifted(one: Placed, by: int) -> Placed:
+    return replace(one, start=one.start + by, end=one.end + by, inner_at=one.inner_at + by)

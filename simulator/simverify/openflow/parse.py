@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from simverify.openflow.action_list import read_actions
+from simverify.openflow.action_list import ActionReader, read_actions
 from simverify.openflow.flow_line import Command, FlowReader
 from simverify.openflow.group_line import read_group
 from simverify.openflow.meter_line import read_meter
 from simverify.openflow.piece import Fault, Piece
-from simverify.openflow.protocol import ANY, FORMATS, Protocol
+from simverify.openflow.protocol import ANY, FORMATS, OF15, Protocol
 from simverify.text import Diagnostic, InputError, Origin, Source, Span
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Parsed(Generic[T]):
         return self.entries
 
 
+_RESTRICTING = frozenset(("reset_counts", "no_packet_counts", "no_byte_counts"))
 _REPLY = re.compile(
     r"(?:NXST|OFPST)_\w+ (?:reply|request) .*\(xid=0x[0-9a-f]+\):(?: flags=\[\w+\])?"
 )
@@ -178,7 +179,7 @@ def parse_flows(
                     continue
                 diagnostics += [diagnose(source, fault, at) for fault in said.faults]
                 continue
-        if said.usable != ANY or wanted != ANY:
+        if wanted != ANY or not said.usable & OF15 or not _RESTRICTING.isdisjoint(said.attributes):
             fault = unusable(said, wanted, protocol, line)
             if fault is not None:
                 diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
@@ -199,6 +200,7 @@ def parse_groups(
     diagnostics = bad_characters(source)
     skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
     groups: list[GroupEntry] = []
+    actions = ActionReader(ports or {}, tables or {})
     for number, line in lines(source):
         if number in skip or _REPLY.fullmatch(line.strip()):
             continue
@@ -207,7 +209,7 @@ def parse_groups(
                 read_group(
                     Piece(line.replace("\ufeff", " ")),
                     ports or {},
-                    tables or {},
+                    actions,
                     Origin(source.name, number),
                     protocol,
                 )

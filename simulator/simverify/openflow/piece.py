@@ -151,3 +151,62 @@ def _value_end(text: str, place: int) -> int:
         if not text.startswith("(", place):
             return place
         place = min(_closing(text, place + 1) + 1, len(text))
+
+
+_LEVEL = r"[^(), \t\r\n]*"
+_WORD = re.compile(
+    rf"{_LEVEL}(?:\([^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*\){_LEVEL})?(?:,|$)"
+)
+_SINGLE = re.compile(r"([^:=(), \t\r\n]+)(?:([=:])([^(), \t\r\n]*)|(\()([^()]*)\))?")
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Return where the items of a list start and end, as `split` has them.
+
+    Most lists have no white space and at most three levels of parentheses: those are cut with
+    one expression.
+    """
+    if "(" not in text and _WHITE.search(text) is None:
+        return _cut_at_commas(text)
+    found_spans = []
+    place = 0
+    for found in _WORD.finditer(text):
+        start, end = found.span()
+        if start != place:
+            break
+        place = end
+        if end > start and text[end - 1] == ",":
+            end -= 1
+        if end > start:
+            found_spans.append((start, end))
+    if place == len(text):
+        return found_spans
+    return [(item.key.at, item.end) for item in split(Piece(text))]
+
+
+_WHITE = re.compile(r"[ \t\r\n]")
+
+
+def _cut_at_commas(text: str) -> list[tuple[int, int]]:
+    found = []
+    start = 0
+    for word in text.split(","):
+        end = start + len(word)
+        if word:
+            found.append((start, end))
+        start = end + 1
+    return found
+
+
+def single(text: str) -> Item | None:
+    """Return the item of a text that is one, if it is of a simple form."""
+    found = _SINGLE.fullmatch(text)
+    if found is None:
+        return None
+    key = Piece(found.group(1))
+    opened = found.group(2)
+    if opened:
+        return Item(key, Piece(found.group(3), found.start(3)), opened, len(text))
+    if found.group(4):
+        return Item(key, Piece(found.group(5), found.start(5)), "(", len(text))
+    return Item(key, Piece("", len(text)), "", len(text))

@@ -5,10 +5,12 @@ Source: ovs-actions(7).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from socket import AF_INET, inet_pton
+from typing import TYPE_CHECKING, Any, cast
 
 from simverify.openflow import actions as ofp
-from simverify.openflow.piece import split
+from simverify.openflow.piece import Fault, Piece, spans, split
 from simverify.openflow.read_fields import arrow
 from simverify.openflow.reading import read_table
 from simverify.openflow.subfields import read_subfield, read_target
@@ -18,52 +20,80 @@ from simverify.packet.fields import FIELD
 if TYPE_CHECKING:
     from typing import Literal
 
-    from simverify.openflow.piece import Item, Piece
+    from simverify.openflow.action_list import ActionList
+    from simverify.openflow.piece import Item
     from simverify.openflow.reading import Reading
 
 _CT_WORDS = ("commit", "force", "table", "zone", "nat", "exec", "alg")
+_MAX_PARTS = 100_000
 _HELPERS = ("ftp", "tftp")
 _NAT_FLAGS = ("persistent", "hash", "random")
 
 
 def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
     """`ct(...)`."""
-    commit = force = False
-    table: int | None = None
-    zone: int | ofp.Subfield = 0
-    nat: ofp.Nat | None = None
-    exec_: tuple[ofp.Action, ...] = ()
-    alg: str | None = None
-    for item in split(piece):
-        value = item.value
-        match item.key.text:
-            case "commit":
-                commit = True
-            case "force":
-                force = True
-            case "table":
-                table = read_table(value, reading.tables, 254)
-            case "zone":
-                zone = _read_zone(value)
-            case "nat":
-                nat = read_nat(value)
-            case "exec":
-                exec_ = _read_exec(value, reading)
-            case "alg":
-                alg = value.text
-                if alg not in _HELPERS:
-                    raise value.unknown("unknown-helper", "helper", _HELPERS, "ovs-actions(7)")
-            case _:
-                raise item.key.unknown(
-                    "unknown-argument", "argument of ct", _CT_WORDS, "ovs-actions(7)"
-                )
-    if force and not commit:
+    said: dict[str, Any] = {}
+    for start, end in spans(piece.text):
+        token = piece.text[start:end]
+        part = reading.parts.get(token)
+        if part is None:
+            part = _read_ct_part(next(split(Piece(token))), piece.at + start, reading)
+            if len(reading.parts) < _MAX_PARTS:
+                reading.parts[token] = part
+        name, value = cast("tuple[str, Any]", part)
+        if name == "exec":
+            reading.enter(value, piece.at + start + len("exec("))
+            value = value.actions
+        said[name] = value
+    commit, nat = "commit" in said, said.get("nat")
+    if "force" in said and not commit:
         raise piece.fault("missing-argument", "force needs commit", "write ct(commit,force,...)")
     if nat is not None and nat.kind is not None and not commit:
         raise piece.fault(
             "missing-argument", f"nat({nat.kind}=...) needs commit", "write ct(commit,nat(...))"
         )
-    return ofp.Ct(commit, force, table, zone, nat, exec_, alg)
+    return ofp.Ct(
+        commit,
+        "force" in said,
+        said.get("table"),
+        said.get("zone", 0),
+        nat,
+        said.get("exec", ()),
+        said.get("alg"),
+    )
+
+
+def _read_ct_part(item: Item, at: int, reading: Reading) -> tuple[str, object]:
+    """Return one argument of ct; `at` is where its text starts."""
+    try:
+        return _read_ct_argument(item, reading)
+    except Fault as fault:
+        start, end = fault.start + at, fault.end + at
+        raise Fault(fault.code, fault.message, start, end, fault.advice) from None
+
+
+def _read_ct_argument(item: Item, reading: Reading) -> tuple[str, object]:
+    value = item.value
+    name = item.key.text
+    match name:
+        case "commit" | "force":
+            return name, True
+        case "table":
+            return name, read_table(value, reading.tables, 254)
+        case "zone":
+            return name, _read_zone(value)
+        case "nat":
+            return name, read_nat(value)
+        case "exec":
+            return name, _read_exec(value, reading)
+        case "alg":
+            if value.text not in _HELPERS:
+                raise value.unknown("unknown-helper", "helper", _HELPERS, "ovs-actions(7)")
+            return name, value.text
+        case _:
+            raise item.key.unknown(
+                "unknown-argument", "argument of ct", _CT_WORDS, "ovs-actions(7)"
+            )
 
 
 def _read_zone(piece: Piece) -> int | ofp.Subfield:
@@ -79,9 +109,9 @@ def _read_zone(piece: Piece) -> int | ofp.Subfield:
     return zone
 
 
-def _read_exec(piece: Piece, reading: Reading) -> tuple[ofp.Action, ...]:
-    actions = reading.read_nested(piece)
-    for placed in reading.inner:
+def _read_exec(piece: Piece, reading: Reading) -> ActionList:
+    actions = reading.read_at(piece)
+    for placed in actions.placed:
         match placed.action:
             case ofp.SetField(field, _, _):
                 name = field.name
@@ -90,7 +120,7 @@ def _read_exec(piece: Piece, reading: Reading) -> tuple[ofp.Action, ...]:
             case _:
                 name = ""
         if name not in ("ct_mark", "ct_label"):
-            place = piece.cut(placed.start - piece.at, placed.end - piece.at)
+            place = piece.cut(placed.start, placed.end)
             raise place.fault(
                 "bad-exec",
                 "exec(...) may only change ct_mark and ct_label",
@@ -99,8 +129,21 @@ def _read_exec(piece: Piece, reading: Reading) -> tuple[ofp.Action, ...]:
     return actions
 
 
+_NAT = re.compile(r"(src|dst)=([0-9.]+):([0-9]{1,5})")
+
+
 def read_nat(piece: Piece) -> ofp.Nat:
     """`nat`, `nat(src=A[-B][:P[-Q]],...)`."""
+    quick = _NAT.fullmatch(piece.text)
+    if quick is not None and not quick.group(3).startswith("0"):
+        try:
+            host = int.from_bytes(inet_pton(AF_INET, quick.group(2)))
+        except OSError:
+            pass
+        else:
+            port = int(quick.group(3))
+            if 0 < port < 65536:
+                return ofp.Nat("src" if quick.group(1) == "src" else "dst", 4, host, None, port)
     kind: Literal["src", "dst"] | None = None
     bounds: tuple[Literal[4, 6], int | None, int | None, int | None, int | None]
     bounds = (4, None, None, None, None)
@@ -147,6 +190,8 @@ def _read_range(
     low, high = hosts.partition("-")
     first = _read_host(low, version)
     last = _read_host(high, version) if high is not None else None
+    if last == first:
+        last = None
     if last is not None and last < first:
         raise hosts.fault(
             "bad-range", f"{hosts.text} is no range of addresses", "the smaller one first"
@@ -156,6 +201,8 @@ def _read_range(
     low, high = ports.partition("-")
     first_port = read_number(low, 16, "a port")
     last_port = read_number(high, 16, "a port") if high is not None else None
+    if last_port == first_port:
+        last_port = None
     if not first_port or (last_port is not None and last_port < first_port):
         raise ports.fault(
             "bad-range", f"{ports.text} is no range of ports", "1 to 65535, the smaller one first"

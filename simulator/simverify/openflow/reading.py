@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simverify.openflow.piece import Fault
 from simverify.openflow.protocol import ANY
 from simverify.openflow.values import read_decimal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from simverify.openflow.actions import Action
-    from simverify.openflow.piece import Fault, Item, Piece
+    from simverify.openflow.action_list import ActionList
+    from simverify.openflow.actions import Action, Actions
+    from simverify.openflow.piece import Item, Piece
 
 MAX_DEPTH = 100
 """How deep actions stand in actions; ovs-ofctl refuses more."""
@@ -20,46 +22,61 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An action, and where its text starts and ends."""
+    """An action, and where its text starts and ends in the list that it stands in."""
 
     action: Action
     start: int
     end: int
     inner: tuple[Placed, ...] = ()
     """The actions within `clone(...)`, `write_actions(...)` and ct's `exec(...)`."""
+    inner_at: int = 0
+    """Where the list within starts."""
 
 
 @dataclass(slots=True)
 class Reading:
-    """One action list being read; `usable` shrinks with what only some protocols have."""
+    """One action being read; `usable` shrinks with what only some protocols have."""
 
     ports: Mapping[str, int]
     tables: Mapping[str, int]
-    nested: Callable[[Piece, Reading], tuple[Placed, ...]]
-    depth: int = 0
-    usable: int = ANY
-    inner: tuple[Placed, ...] = ()
+    read_list: Callable[[str], ActionList]
+    parts: dict[str, object]
+    """Arguments that were read before, by their text."""
     lenient: bool = False
     """Whether to read what ovs-ofctl prints, and refuses to read, with a note."""
+    usable: int = ANY
+    inner: ActionList | None = None
+    inner_at: int = 0
     notes: list[Fault] = field(default_factory=list)
     opened: str = ""
     """What stood between the action's word and its arguments."""
 
     def only(self, formats: int) -> None:
-        """Note that a word of the list exists in `formats` only."""
+        """Note that a word of the action exists in `formats` only."""
         self.usable &= formats
 
-    def read_nested(self, piece: Piece) -> tuple[Action, ...]:
-        """Return the actions of a list within an action."""
-        if self.depth >= MAX_DEPTH:
-            raise piece.fault("too-deep", f"actions stand more than {MAX_DEPTH} deep")
-        self.depth += 1
+    def read_at(self, piece: Piece) -> ActionList:
+        """Return the list of actions in a part of the action's text."""
         try:
-            placed = self.nested(piece, self)
-        finally:
-            self.depth -= 1
-        self.inner = placed
-        return tuple(p.action for p in placed)
+            return self.read_list(piece.text)
+        except Fault as fault:
+            start, end = fault.start + piece.at, fault.end + piece.at
+            raise Fault(fault.code, fault.message, start, end, fault.advice) from None
+
+    def enter(self, found: ActionList, at: int) -> None:
+        """Note that the action holds a list, which starts at `at`."""
+        self.inner = found
+        self.inner_at = at
+        self.usable &= found.usable
+        for note in found.notes:
+            start, end = note.start + at, note.end + at
+            self.notes.append(Fault(note.code, note.message, start, end, note.advice))
+
+    def read_nested(self, piece: Piece) -> Actions:
+        """Return the actions of a list within the action."""
+        found = self.read_at(piece)
+        self.enter(found, piece.at)
+        return found.actions
 
 
 def read_table(piece: Piece, tables: Mapping[str, int], largest: int = 254) -> int:

@@ -5,10 +5,12 @@ Source: ovs-fields(7); ovs-ofctl(8), "Flow Syntax".
 
 from __future__ import annotations
 
+import re
+from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING
 
 from simverify.openflow.subfields import read_subfield
-from simverify.openflow.values import read_number, read_value
+from simverify.openflow.values import CUT, read_number, read_value
 from simverify.packet.fields import FIELD, MATCH_FIELDS, OFPP_NONE, SLOT
 
 if TYPE_CHECKING:
@@ -60,6 +62,46 @@ def _shorthand(pairs: tuple[tuple[str, int], ...]) -> Placed:
 _SHORTHANDS = {word: _shorthand(pairs) for word, pairs in SHORTHANDS.items()}
 _VLAN_TCI = SLOT["vlan_tci"].index
 _PRESENT = SLOT["tun_metadata_present"].index
+
+
+def quick_word(token: str) -> Placed | None:
+    """Return what `FIELD=VALUE` says, for one plain value of a field that is a whole slot.
+
+    Everything else is left to `read_word`, which says the same of these.
+    """
+    name, _, text = token.partition("=")
+    row = _QUICK.get(name)
+    if row is None:
+        return None
+    slot, ones, ipv4 = row
+    if ipv4:
+        try:
+            return ((slot, int.from_bytes(inet_pton(AF_INET, text)), ones, ones),)
+        except (OSError, ValueError):
+            return None
+    if _PLAIN.fullmatch(text) is None:
+        return None
+    value = int(text, 0)
+    return ((slot, value, ones, ones),) if value <= ones else None
+
+
+_PLAIN = re.compile(r"0x[0-9a-f]{1,16}|[1-9][0-9]{0,18}|0")
+
+
+def _quick(field: Field) -> tuple[int, int, bool] | None:
+    part = field.parts[0]
+    if part.slot is None or part.width != part.slot.width or len(field.parts) > 1:
+        return None
+    if field.kind not in ("ipv4", "decimal", "hexadecimal"):
+        return None
+    if field.name in ("arp_op", "packet_type", "nsh_ttl", "nsh_mdtype", "vlan_tci") or (
+        field.name in CUT or not (field.nxm or field.oxm)
+    ):
+        return None
+    return part.slot.index, field.all_ones, field.kind == "ipv4"
+
+
+_QUICK = {name: row for name, field in MATCH_FIELDS.items() if (row := _quick(field)) is not None}
 
 
 def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -> Placed | None:
