@@ -6,115 +6,38 @@ delivered, turned around; the next request is the initiator's, to the address th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from simverify.engine.conntrack import EST, INV, NEW, RPL
-from simverify.engine.state import Hop, Leaf, Meta, State, Tracked, Tuple4, blank
+from simverify.engine.state import Hop, Leaf, Meta, State, Tuple4, blank
 from simverify.engine.table import checks_of
 from simverify.network.element import SOCKETS
 from simverify.proof.headers import (
-    ACK,
     SYN,
     TCP,
-    UDP,
     index,
     opening,
     ttl,
     within_prefixes,
 )
-from simverify.proof.question import ANYTHING, Claim
+from simverify.proof.tracked import tracking_problems
+from simverify.proof.transcript import (
+    Finding,
+    Memo,
+    Role,
+    Transcript,
+    Turn,
+)
+from simverify.proof.way import matches_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from simverify.engine.choice import Choices
     from simverify.engine.executor import Executor
-    from simverify.engine.state import Entry, Slots
+    from simverify.engine.state import Slots
     from simverify.network import Machine, Party
-    from simverify.openflow.flow import Flow
-    from simverify.proof.question import Question
+    from simverify.proof.question import Claim, Question
     from simverify.space import Set
-
-Role = Literal["request", "reply"]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One packet of a conversation: who sends, with which TCP flags; `again` repeats the last."""
-
-    role: Role
-    flags: int
-    again: bool = False
-
-
-ORDINARY = (
-    Turn("request", SYN),
-    Turn("reply", SYN | ACK),
-    Turn("request", ACK),
-    Turn("reply", ACK),
-)
-RETRANSMITTED = (ORDINARY[0], Turn("request", SYN, again=True), *ORDINARY[1:])
-ONE_WAY = (ORDINARY[0],)
-
-
-@dataclass(frozen=True, slots=True)
-class Memo:
-    """What a conversation carries from packet to packet.
-
-    Attributes:
-        delivered: addresses and ports of the first request as the receiver got it.
-        receiver: index of the element that got it.
-    """
-
-    delivered: Tuple4
-    receiver: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Finding:
-    """Packets and choices for which a claim fails (or cannot be judged: `unknown`).
-
-    Attributes:
-        turn: which packet of the conversation shows it.
-        because: in words, of a concrete packet's values (assignment -> text).
-        flow, bridge, table: what decided, where that is known.
-    """
-
-    claim: Claim
-    where: Set
-    turn: int
-    because: Callable[[Sequence[bool | None]], str]
-    unknown: bool = False
-    bridge: int | None = None
-    table: int | None = None
-    flow: Flow | None = None
-    needs_flow: bool = False
-
-
-@dataclass(slots=True)
-class Transcript:
-    """What became of a conversation.
-
-    Attributes:
-        start: the first packets, before any was sent.
-        expired: first packets whose TTL did not suffice.
-        good: final states of the packets for which all went well.
-        finals: after each turn, all final states.
-        ended: the classes of the case: the last turn that these packets came to.
-        paths: role -> the ways that packets took, as names.
-    """
-
-    start: Set
-    slots: Slots
-    findings: list[Finding] = field(default_factory=list)
-    expired: Set | None = None
-    untouched: list[tuple[Set, str, Leaf]] = field(default_factory=list)
-    finals: list[list[State]] = field(default_factory=list)
-    ended: list[tuple[int, Set]] = field(default_factory=list)
-    good: list[State] = field(default_factory=list)
-    paths: dict[Role, list[tuple[str, ...]]] = field(default_factory=dict)
-    judged: set[Claim] = field(default_factory=set)
 
 
 class Conversation:
@@ -552,72 +475,14 @@ class Conversation:
     ) -> None:
         """Each tracker that committed the request sees the reply, and the next request, as its."""
         transcript.judged.add("tracked")
-        for problem in self._tracking_problems(turn, number, final):
+        for problem in tracking_problems(self.network, self.question.tracked, turn, number, final):
             self._add(transcript, "tracked", good, number, lambda _, p=problem: p, final)  # type: ignore[misc]
             return
-
-    def _tracking_problems(self, turn: Turn, number: int, final: State) -> Iterator[str]:
-        demand = self.question.tracked
-        entries = [e for e in final.entries if e.packet == 0]
-        if demand is not None:
-            tracker = self.network.elements[demand.switch].tracker
-            entries = [e for e in entries if (e.tracker, e.zone) == (tracker, demand.zone)]
-            if not entries:
-                yield f"zone {demand.zone} of {demand.switch} holds no connection of the request"
-                return
-            yield from self._wrong_marks(entries)
-        if number == 0 or turn.again:
-            return
-        events = [event for event in final.record if isinstance(event, Tracked)]
-        for entry in entries:
-            seen = [e for e in events if (e.tracker, e.zone) == (entry.tracker, entry.zone)]
-            name = f"zone {entry.zone} of {entry.tracker}"
-            what = "reply" if turn.role == "reply" else "next request"
-            bad = next((e for e in seen if e.ct_state & (NEW | INV)), None)
-            mine = [e for e in seen if e.serial == entry.serial]
-            if bad is not None:
-                state = "+inv" if bad.ct_state & INV else "+new"
-                yield f"{name} committed the request and sees the {what} as {state}"
-            elif not mine:
-                yield f"{name} committed the request and does not see the {what}"
-            elif not all(
-                e.ct_state & EST and bool(e.ct_state & RPL) == (turn.role == "reply") for e in mine
-            ):
-                yield f"{name} sees the {what} in another state than that of its direction"
-
-    def _wrong_marks(self, entries: Sequence[Entry]) -> Iterator[str]:
-        demand = self.question.tracked
-        assert demand is not None
-        for entry in entries:
-            for what, wanted, vec in (
-                ("mark", demand.mark, entry.mark),
-                ("label", demand.label, entry.label),
-            ):
-                if wanted is not None and not (vec.constant and vec.value == wanted):
-                    yield (
-                        f"zone {demand.zone} of {demand.switch} has ct_{what} "
-                        f"{vec.value:#x}, not {wanted:#x}"
-                    )
 
 
 def number_of_hops(final: State) -> int:
     """Return how many elements passed the packet on."""
     return sum(isinstance(event, Hop) for event in final.record)
-
-
-def matches_path(names: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether a way fits a pattern; `...` stands for any number of names.
-
-    Names fit when equal, or when the pattern's has no address where the way's has one.
-    """
-    if not wanted:
-        return not names
-    if wanted[0] == ANYTHING:
-        return any(matches_path(names[i:], wanted[1:]) for i in range(len(names) + 1))
-    if not names:
-        return False
-    first = names[0] == wanted[0] or names[0].split("@")[0] == wanted[0]
-    return first and matches_path(names[1:], wanted[1:])
 
 
 def _tuple(slots: Slots) -> Tuple4:
@@ -646,16 +511,3 @@ def _merged(threads: list[State]) -> list[State]:
         else:
             found[key] = thread
     return list(found.values())
-
-
-__all__ = [
-    "ONE_WAY",
-    "ORDINARY",
-    "RETRANSMITTED",
-    "UDP",
-    "Conversation",
-    "Finding",
-    "Memo",
-    "Transcript",
-    "Turn",
-]

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from simverify.engine.state import Slots, State
     from simverify.network import Topology
     from simverify.openflow.flow import Flow
-    from simverify.proof.conversation import Conversation, Turn
+    from simverify.proof.conversation import Conversation
+    from simverify.proof.transcript import Turn
     from simverify.space import Set, Space
 
 Assignment = "Sequence[bool | None]"

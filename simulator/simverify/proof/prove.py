@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.executor import BudgetError, Watch
 from simverify.engine.table import checks_of
-from simverify.proof.conversation import ONE_WAY, ORDINARY, RETRANSMITTED, Conversation, Finding
+from simverify.proof.conversation import Conversation
 from simverify.proof.explain import cost_of, explain, flow_ref
 from simverify.proof.headers import index, open_bits
 from simverify.proof.needed import choice_result, needed_choices
 from simverify.proof.question import CLAIMS, PREMISES
+from simverify.proof.transcript import ONE_WAY, ORDINARY, RETRANSMITTED, Finding
 from simverify.proof.verdict import ClaimResult, Judgement, Packets
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from simverify.engine.state import State
     from simverify.network import Invariant, Machine
-    from simverify.proof.conversation import Transcript, Turn
     from simverify.proof.question import Claim, Question, Verdict
+    from simverify.proof.transcript import Transcript, Turn
     from simverify.proof.verdict import ChoiceResult, Exchange
     from simverify.space import Set
 

@@ -1,0 +1,96 @@
+"""What a conversation is made of, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from simverify.proof.headers import ACK, SYN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from simverify.engine.state import Leaf, Slots, State, Tuple4
+    from simverify.openflow.flow import Flow
+    from simverify.proof.question import Claim
+    from simverify.space import Set
+
+Role = Literal["request", "reply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One packet of a conversation: who sends, with which TCP flags; `again` repeats the last."""
+
+    role: Role
+    flags: int
+    again: bool = False
+
+
+ORDINARY = (
+    Turn("request", SYN),
+    Turn("reply", SYN | ACK),
+    Turn("request", ACK),
+    Turn("reply", ACK),
+)
+RETRANSMITTED = (ORDINARY[0], Turn("request", SYN, again=True), *ORDINARY[1:])
+ONE_WAY = (ORDINARY[0],)
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What a conversation carries from packet to packet.
+
+    Attributes:
+        delivered: addresses and ports of the first request as the receiver got it.
+        receiver: index of the element that got it.
+    """
+
+    delivered: Tuple4
+    receiver: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """Packets and choices for which a claim fails (or cannot be judged: `unknown`).
+
+    Attributes:
+        turn: which packet of the conversation shows it.
+        because: in words, of a concrete packet's values (assignment -> text).
+        flow, bridge, table: what decided, where that is known.
+    """
+
+    claim: Claim
+    where: Set
+    turn: int
+    because: Callable[[Sequence[bool | None]], str]
+    unknown: bool = False
+    bridge: int | None = None
+    table: int | None = None
+    flow: Flow | None = None
+    needs_flow: bool = False
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What became of a conversation.
+
+    Attributes:
+        start: the first packets, before any was sent.
+        expired: first packets whose TTL did not suffice.
+        good: final states of the packets for which all went well.
+        finals: after each turn, all final states.
+        ended: the classes of the case: the last turn that these packets came to.
+        paths: role -> the ways that packets took, as names.
+    """
+
+    start: Set
+    slots: Slots
+    findings: list[Finding] = field(default_factory=list)
+    expired: Set | None = None
+    untouched: list[tuple[Set, str, Leaf]] = field(default_factory=list)
+    finals: list[list[State]] = field(default_factory=list)
+    ended: list[tuple[int, Set]] = field(default_factory=list)
+    good: list[State] = field(default_factory=list)
+    paths: dict[Role, list[tuple[str, ...]]] = field(default_factory=dict)
+    judged: set[Claim] = field(default_factory=set)
