@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from simverify.proof.question import CLAIMS, PREMISES, Verdict
 from simverify.proof.verdict import (
+    AddressChoice,
     BucketChoice,
     CaseResult,
     ClaimResult,
@@ -38,6 +39,7 @@ choices = (
     st.builds(OrderChoice, words, counts, flows, flows)
     | st.builds(BucketChoice, words, counts, counts)
     | st.builds(PortChoice, words, counts, counts)
+    | st.builds(AddressChoice, words, counts, words)
 )
 events = st.builds(
     TrackEvent,

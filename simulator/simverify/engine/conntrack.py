@@ -308,7 +308,7 @@ class Conntrack:
             now.entries = (*now.entries, entry)
             ct_state = NEW
             if nat is not None:
-                ct_state = translation.forward(now, entry, ct_state, False)
+                ct_state = translation.forward(self._space, now, entry, ct_state, False)
             yield self._written(now, asked, entry, ct_state, False, key, entry)
 
     def _reply_tuples(
@@ -342,7 +342,7 @@ class Conntrack:
         ct_state &= ~(SNAT | DNAT)
         if reply:
             return translation.backward(self._space, state, entry, ct_state, related)
-        return translation.forward(state, entry, ct_state, related)
+        return translation.forward(self._space, state, entry, ct_state, related)
 
     # results
 

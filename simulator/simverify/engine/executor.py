@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import actionset, grouping, lifetime, outputs, stacking, tracking
+from simverify.engine import actionset, grouping, headers, lifetime, outputs, stacking, tracking
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
 from simverify.engine.learning import learned_flow, learned_hits
@@ -391,6 +391,24 @@ class Executor:
                         yield from self.give_up(state, frame, made)
                         return
                     state.learned = (*state.learned, made)
+                case prog.Require(needs, skip):
+                    held = headers.required(self.space, state, needs)
+                    if held == state.cond:
+                        continue
+                    if not held.satisfiable():
+                        index += skip
+                        continue
+                    others = state.copy(state.cond & ~held)
+                    others.stack = below
+                    if index + skip < len(ops):
+                        go_on = Run(
+                            frame.program, index + skip, frame.table, frame.flow, frame.depth
+                        )
+                        others.stack = Stack(go_on, below)
+                    state.cond, state.stack = held, rest
+                    yield Continue(state)
+                    yield Continue(others)
+                    return
                     continue
                 case prog.Lookup():
                     yield from self._resubmit(state, frame, rest, op)
@@ -468,6 +486,9 @@ class Executor:
         state.stack = below
         yield Continue(state)
 
+                case prog.Reshape():
+                    yield from headers.reshape(self, state, frame, below, rest, op)
+                    return
     def give_up(self, state: State, frame: Run, reason: str) -> Iterator[Settled]:
         """End a state as unknown, since the model cannot say how it goes on."""
         for ended, table in self._end(state, "unknown", reason, table=frame.table, flow=frame.flow):
@@ -514,3 +535,6 @@ def write(space: Space, state: State, program: Program) -> None:
                 put_bits(space, state, dst, bits_of(space, state, src))
             case _:
                 raise AssertionError(f"not a write: {op}")
+            case prog.Require():
+                # ct() has asked before
+                pass

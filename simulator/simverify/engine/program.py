@@ -14,7 +14,7 @@ from simverify.openflow import actions as ofp
 from simverify.packet.fields import OFPP_CONTROLLER, OFPP_IN_PORT, OFPP_NORMAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from simverify.openflow.actions import Action, Actions, Subfield
     from simverify.packet.fields import Field
@@ -166,6 +166,31 @@ class ClearSet:
     """`clear_actions`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bits of a slot that must equal one of some values; or, with `none_of`, none of them."""
+
+    slot: int
+    mask: int
+    values: tuple[int, ...]
+    none_of: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Require:
+    """Packets that lack any of the needs leave the next `skip` operations out."""
+
+    needs: tuple[Need, ...]
+    skip: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reshape:
+    """Headers pushed or popped, see `headers`."""
+
+    action: Action
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Unmodelled:
     """An action that the engine does not know: what reaches it is unknown."""
@@ -193,6 +218,8 @@ Op = (
     | Quit
     | WriteSet
     | ClearSet
+    | Require
+    | Reshape
     | Unmodelled
 )
 
@@ -259,15 +286,15 @@ class Compiler:
             done += width
 
     def _ops(self, action: Action) -> Iterator[Op]:
+        from simverify.engine import header_ops
+
         match action:
             case ofp.Drop():
                 pass
             case ofp.Load(value, dst):
-                yield from self._write(dst, value)
-            case ofp.SetField(field, value, mask):
-                for start, width in _runs(mask):
-                    run = ofp.Subfield(field, start, width)
-                    yield from self._write(run, value >> start & (1 << width) - 1)
+                yield from self._guarded(self._write(dst, value), dst.field)
+            case ofp.SetField(field, value, mask) if not header_ops.unwritable(field):
+                yield from self._guarded(self._masked(field, value, mask), field)
             case ofp.WriteMetadata(value, mask):
                 yield from self._metadata(value, mask)
             case ofp.Mod(name, value) if name in _MOD_FIELDS:
@@ -275,7 +302,8 @@ class Compiler:
 
                 yield from self._write(whole(FIELD[_MOD_FIELDS[name]]), value)
             case ofp.Move(src, dst):
-                yield Copy(pieces(src), pieces(dst))
+                copy = Copy(pieces(src), pieces(dst))
+                yield from self._guarded((copy,), src.field, dst.field)
             case ofp.Output(port):
                 yield self._output(port)
             case ofp.OutputReg(src):
@@ -303,7 +331,7 @@ class Compiler:
             case ofp.CtClear():
                 yield ClearTrack()
             case ofp.DecTtl():
-                yield DecrementTtl()
+                yield from header_ops.guarded(header_ops.ip_any(), (DecrementTtl(),))
             case ofp.Learn():
                 yield LearnFlow(action)
             case ofp.Clone(actions):
@@ -331,7 +359,19 @@ class Compiler:
                 # no packet goes another way for them (of meters that is a premise: unmetered)
                 pass
             case _:
-                yield Unmodelled(type(action).__name__)
+                yield from header_ops.header_ops(self._space, action)
+
+    @staticmethod
+    def _guarded(ops: Iterable[Op], *fields: Field) -> Iterator[Op]:
+        """Yield operations that a packet without one of the fields leaves out."""
+        from simverify.engine import header_ops
+
+        yield from header_ops.guarded(header_ops.needs_of(*fields), ops)
+
+    def _masked(self, field: Field, value: int, mask: int) -> Iterator[Write]:
+        for start, width in _runs(mask):
+            run = ofp.Subfield(field, start, width)
+            yield from self._write(run, value >> start & (1 << width) - 1)
 
     def _metadata(self, value: int, mask: int) -> Iterator[Write]:
         from simverify.packet.fields import SLOT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import outputs
+from simverify.engine import headers, outputs
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
@@ -33,6 +33,9 @@ def track(ex: Executor, state: State, frame: Run, op: prog.Track) -> Iterator[Ou
         yield from ex.give_up(state, frame, "the zone of a ct() is not known")
         return
     zone = op.zone if isinstance(op.zone, int) else zone_vec.value  # type: ignore[union-attr]
+    if not _has_all(ex, state, op.exec_):
+        yield from ex.give_up(state, frame, "exec() reads what the packet may lack")
+        return
     asked = Asked(op, ex.bridges[state.bridge].tracker, zone)
     for part in outputs.committed(ex, state):
         packet = part.copy()
@@ -42,6 +45,15 @@ def track(ex: Executor, state: State, frame: Run, op: prog.Track) -> Iterator[Ou
                 yield from ex.give_up(tracked.state, frame, tracked.reason)
                 continue
             yield from forked(ex, part, tracked, frame, op)
+
+
+def _has_all(ex: Executor, state: State, program: prog.Program) -> bool:
+    """Whether every packet of a state has all that a program of writes needs of its headers."""
+    return all(
+        headers.required(ex.space, state, op.needs) == state.cond
+        for op in program.ops
+        if isinstance(op, prog.Require)
+    )
 
 
 def tracked_ways(ex: Executor, packet: State, asked: Asked) -> Iterator[State | Doubt]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from simverify.engine.keys import ADDRESSES, ICMP, ICMPV6, PORTS, QUOTED, TCP, UDP
+from simverify.engine.keys import ADDRESSES, PORTS, QUOTED, TCP, UDP
 from simverify.packet.fields import CT_STATE_BITS
 
 if TYPE_CHECKING:
@@ -150,11 +150,8 @@ def _same_class(space: Space, port: Vec, other: Vec) -> Set:
     return ranges & ~space.equal_within(space.true, port, other)
 
 
-def forward(state: State, entry: Entry, ct_state: int, related: bool) -> int:
-    """Translate a packet of the original direction; return ct_state.
-
-    What an ICMP error of this direction quotes stays as it is.
-    """
+def forward(space: Space, state: State, entry: Entry, ct_state: int, related: bool) -> int:
+    """Translate a packet of the original direction, or what an ICMP error quotes of a reply."""
     now = entry.reply.turned()
     source, target = ADDRESSES[entry.dl_type]
     if "src" in entry.nat:
@@ -163,13 +160,16 @@ def forward(state: State, entry: Entry, ct_state: int, related: bool) -> int:
     if "dst" in entry.nat:
         state.put(target, now.dst)
         ct_state |= DNAT
-    if entry.nat and not related:
+    if related:
+        turned = "dst" if "src" in entry.nat else "src"
+        _put_quoted(space, state, entry, entry.reply, turned)
+    elif entry.nat:
         _put_ports(state, entry, now)
     return ct_state
 
 
 def backward(space: Space, state: State, entry: Entry, ct_state: int, related: bool) -> int:
-    """Undo the translation for a reply, and in the packet that an ICMP error quotes."""
+    """Undo the translation for a reply, or in what an ICMP error quotes of a request."""
     now = entry.original.turned()
     source, target = ADDRESSES[entry.dl_type]
     if "src" in entry.nat:
@@ -179,7 +179,8 @@ def backward(space: Space, state: State, entry: Entry, ct_state: int, related: b
         state.put(source, now.src)
         ct_state |= SNAT
     if related:
-        _unquote(space, state, entry)
+        same = "src" if "src" in entry.nat else "dst"
+        _put_quoted(space, state, entry, entry.original, same)
     else:
         _put_ports(state, entry, now)
     return ct_state
@@ -191,13 +192,14 @@ def _put_ports(state: State, entry: Entry, ends: Tuple4) -> None:
             state.put(slot, vec)
 
 
-def _unquote(space: Space, state: State, entry: Entry) -> None:
-    first = entry.original
-    ends = ((0, first.src), (2, first.sport)) if "src" in entry.nat else ()
-    ends = ((1, first.dst), (3, first.dport)) if "dst" in entry.nat else ends
-    for place, vec in ends:
-        is_port = place > 1
-        if is_port and entry.nw_proto in (ICMP, ICMPV6):
-            continue
-        slot = QUOTED[place]
+def _put_quoted(space: Space, state: State, entry: Entry, ends: Tuple4, end: str) -> None:
+    """Write one end, address and port, of the packet that an ICMP error quotes."""
+    source, target, sport, dport, _ = QUOTED
+    if end == "src":
+        written = [(source, ends.src), (sport, ends.sport)]
+    else:
+        written = [(target, ends.dst), (dport, ends.dport)]
+    if entry.nw_proto not in (TCP, UDP):
+        written = written[:1]
+    for slot, vec in written:
         state.put(slot, space.replace(state.slots[slot], 0, vec))

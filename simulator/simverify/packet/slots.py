@@ -173,6 +173,7 @@ _HIDDEN_ROWS: tuple[tuple[str, int], ...] = (
     ("quoted_dst", 128),
     ("quoted_sport", 32),
     ("quoted_dport", 32),
+    ("buried", 902),  # what stands behind MPLS labels, see `BURIED`; 0 where that is not known
 )
 FRAGMENT_UNKNOWN, FRAGMENT_SHORT = 0, 1
 """Of a fragment: not known what it is, or one that reassembly refuses since it is too short."""
@@ -184,3 +185,14 @@ SLOTS: tuple[Slot, ...] = tuple(
 SLOT: dict[str, Slot] = {slot.name: slot for slot in SLOTS}
 HIDDEN: tuple[Slot, ...] = SLOTS[len(_SLOT_ROWS) :]
 """The slots of the wire that no match sees; the tracker does, and VLAN tags keep their kind."""
+
+BURIED: tuple[Slot, ...] = tuple(
+    SLOT[name]
+    for name in (
+        "dl_type nw_src nw_dst ipv6_src ipv6_dst ipv6_label nw_proto nw_tos nw_ttl nw_frag"
+        " icmp_type icmp_code tp_src tp_dst tcp_flags nd_target nd_sll nd_tll nd_reserved"
+        " nd_options_type icmp_id damaged fragment arp_op arp_spa arp_tpa arp_sha arp_tha"
+    ).split()
+)
+"""The slots that a push of an MPLS label hides; `buried` is a 1 and then their bits, last first."""
+assert sum(slot.width for slot in BURIED) + 1 == SLOT["buried"].width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.proof.verdict import BucketChoice, OrderChoice, PortChoice
+from simverify.proof.verdict import AddressChoice, BucketChoice, OrderChoice, PortChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -91,6 +91,8 @@ def choice_lines(choices: Iterable[ChoiceResult], lead: str) -> Iterator[str]:
                 yield f"{lead}group {group} of {switch} takes bucket {bucket}"
             case PortChoice(switch, zone, port):
                 yield f"{lead}NAT in zone {zone} of {switch} takes port {port}"
+            case AddressChoice(switch, zone, address):
+                yield f"{lead}NAT in zone {zone} of {switch} takes the address {address}"
             case _:
                 assert_never(choice)
         lead = blank

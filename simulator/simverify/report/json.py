@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from simverify import __version__
-from simverify.proof.verdict import BucketChoice, OrderChoice, PortChoice
+from simverify.proof.verdict import AddressChoice, BucketChoice, OrderChoice, PortChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -196,6 +196,8 @@ def choice_json(choice: ChoiceResult) -> Json:
             return {"kind": "bucket", "switch": switch, "group": group, "bucket": bucket}
         case PortChoice(switch, zone, port):
             return {"kind": "nat-port", "switch": switch, "zone": zone, "port": port}
+        case AddressChoice(switch, zone, address):
+            return {"kind": "nat-address", "switch": switch, "zone": zone, "address": address}
         case _:
             assert_never(choice)
 

@@ -70,7 +70,11 @@ CHOICE: JsonSchema = {
         ),
         _object(
             {"kind": {"const": "nat-port"}, "switch": _TEXT, "zone": _COUNT, "port": _COUNT},
-            "NAT takes this source port, since the packet's own is in use",
+            "NAT takes this port: one of its range, or another since the packet's own is in use",
+        ),
+        _object(
+            {"kind": {"const": "nat-address"}, "switch": _TEXT, "zone": _COUNT, "address": _TEXT},
+            "NAT takes this address of its range",
         ),
     ]
 }

@@ -1,0 +1,223 @@
+"""Headers pushed and popped, and what a packet must have for an action to be done at all.
+
+Source: ovs-actions(7); measured on Open vSwitch 3.1.0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.engine import lifetime
+from simverify.engine.outcome import Continue
+from simverify.engine.state import Leaf
+from simverify.openflow import actions as ofp
+from simverify.packet.fields import SLOT
+from simverify.packet.slots import BURIED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from simverify.engine.executor import Executor
+    from simverify.engine.outcome import Outcome
+    from simverify.engine.program import Need, Reshape
+    from simverify.engine.state import Run, Stack, State
+    from simverify.space import Set, Space
+
+MAX_LABELS = 3
+"""Of MPLS; a push onto as many drops the whole packet."""
+_IP, _IPV6 = 0x0800, 0x86DD
+_MPLS = (0x8847, 0x8848)
+_DEFAULT_TTL = 64
+_EXPLICIT_NULL_V6 = 2
+
+_TCI, _TCI1, _TPID, _TPID1 = (
+    SLOT[name].index for name in ("vlan_tci", "vlan_tci1", "vlan_tpid", "vlan_tpid1")
+)
+_LABELS = tuple(SLOT[f"mpls_lse{n}"].index for n in range(MAX_LABELS))
+_DL_TYPE, _TOS, _TTL, _BURIED = (
+    SLOT[name].index for name in ("dl_type", "nw_tos", "nw_ttl", "buried")
+)
+_QUOTED = tuple(slot.index for slot in SLOT.values() if slot.name.startswith("quoted"))
+
+
+def required(space: Space, state: State, needs: Sequence[Need]) -> Set:
+    """Return which packets of a state have all that is needed."""
+    held = state.cond
+    for need in needs:
+        vec = state.slots[need.slot]
+        any_of = space.false
+        for value in need.values:
+            any_of = any_of | space.matches(vec, value, need.mask)
+        held = held & (~any_of if need.none_of else any_of)
+    return held
+
+
+def reshape(
+    ex: Executor, state: State, frame: Run, below: Stack | None, rest: Stack | None, op: Reshape
+) -> Iterator[Outcome]:
+    """Run a push or pop, or dec_mpls_ttl."""
+    match op.action:
+        case ofp.StripVlan():
+            state.stack = rest
+            yield from _pop_vlan(ex, state)
+        case ofp.PushVlan(ethertype):
+            state.stack = rest
+            _shift(state, ((_TCI, _TCI1), (_TPID, _TPID1)))
+            state.put(_TCI, ex.space.constant(16, 0x1000))
+            state.put(_TPID, ex.space.constant(16, ethertype))
+            yield Continue(state)
+        case ofp.PushMpls(ethertype):
+            state.stack = rest
+            yield from _push_mpls(ex, state, frame, ethertype)
+        case ofp.PopMpls(ethertype):
+            state.stack = rest
+            yield from _pop_mpls(ex, state, frame, ethertype)
+        case ofp.DecMplsTtl():
+            yield from _decrement(ex, state, frame, below, rest)
+        case _:
+            raise AssertionError(f"no push or pop: {op.action}")
+
+
+def _shift(state: State, pairs: Sequence[tuple[int, int]]) -> None:
+    for outer, inner in pairs:
+        state.put(inner, state.slots[outer])
+
+
+def _pop_vlan(ex: Executor, state: State) -> Iterator[Outcome]:
+    for outer, inner in ((_TCI, _TCI1), (_TPID, _TPID1)):
+        state.put(outer, state.slots[inner])
+        state.put(inner, ex.blank[inner])
+    yield Continue(state)
+
+
+def _split(state: State, where: Set) -> tuple[State | None, State | None]:
+    inside, outside = state.cond & where, state.cond & ~where
+    return (
+        state.copy(inside) if inside.satisfiable() else None,
+        state.copy(outside) if outside.satisfiable() else None,
+    )
+
+
+def _labels(ex: Executor, state: State) -> int | None:
+    """Return how many labels are known to be there, None where that is open."""
+    for place, slot in enumerate(_LABELS):
+        bottom = ex.space.slice(state.slots[slot], 8, 1)
+        if not bottom.constant:
+            return None
+        if bottom.value:
+            return place + 1
+    return MAX_LABELS
+
+
+def _push_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
+    space = ex.space
+    dl_type = state.slots[_DL_TYPE]
+    if not dl_type.constant:
+        yield from ex.give_up(state, frame, "push_mpls on an open Ethertype is not modelled")
+        return
+    if dl_type.value in _MPLS:
+        count = _labels(ex, state)
+        if count is None or count == MAX_LABELS:
+            # whether outputs before it stand depends on the whole translation
+            reason = "push_mpls onto three labels drops the whole packet"
+            yield from ex.give_up(state, frame, reason)
+            return
+        _shift(state, tuple(zip(_LABELS[count - 1 :: -1], _LABELS[count:0:-1], strict=True)))
+        state.put(_LABELS[0], space.replace(state.slots[_LABELS[0]], 8, space.constant(1, 0)))
+        state.put(_DL_TYPE, space.constant(16, ethertype))
+        yield Continue(state)
+        return
+    if any(state.slots[slot] is not ex.blank[slot] for slot in _QUOTED):
+        yield from ex.give_up(state, frame, "push_mpls on an ICMP error is not modelled")
+        return
+    if dl_type.value in (_IP, _IPV6):
+        zero, rest = _split(state, space.matches(state.slots[_TTL], 0, 0xFF))
+        if zero is not None:
+            zero.put(_LABELS[0], _first_label(space, zero, _DEFAULT_TTL))
+            yield _buried(ex, zero, ethertype)
+        if rest is not None:
+            rest.put(_LABELS[0], _first_label(space, rest, None))
+            yield _buried(ex, rest, ethertype)
+        return
+    state.put(_LABELS[0], space.constant(32, 0x100 | _DEFAULT_TTL))
+    yield _buried(ex, state, ethertype)
+
+
+def _first_label(space: Space, state: State, ttl: int | None):  # type: ignore[no-untyped-def]
+    """Return an explicit null with the packet's TTL and the lower bits of its DSCP."""
+    low = state.slots[_TTL] if ttl is None else space.constant(8, ttl)
+    null = _EXPLICIT_NULL_V6 if state.slots[_DL_TYPE].value == _IPV6 else 0
+    traffic_class = space.slice(state.slots[_TOS], 2, 3)
+    upper = space.join(space.constant(20, null), traffic_class)
+    return space.join(upper, space.join(space.constant(1, 1), low))
+
+
+def _buried(ex: Executor, state: State, ethertype: int) -> Outcome:
+    """Put the headers behind a label out of sight."""
+    vec = ex.space.constant(1, 1)
+    for slot in BURIED:
+        vec = ex.space.join(vec, state.slots[slot.index])
+        state.put(slot.index, ex.blank[slot.index])
+    state.put(_BURIED, vec)
+    state.put(_DL_TYPE, ex.space.constant(16, ethertype))
+    return Continue(state)
+
+
+def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
+    count = _labels(ex, state)
+    if count is None or (
+        count == MAX_LABELS and not state.slots[_LABELS[MAX_LABELS - 1]].value & 0x100
+    ):
+        yield from ex.give_up(state, frame, "pop_mpls of more labels than are known")
+        return
+    for place in range(1, count):
+        state.put(_LABELS[place - 1], state.slots[_LABELS[place]])
+    state.put(_LABELS[count - 1], ex.blank[_LABELS[count - 1]])
+    if ethertype in _MPLS and count > 1:
+        state.put(_DL_TYPE, ex.space.constant(16, ethertype))
+        yield Continue(state)
+        return
+    vec = state.slots[_BURIED]
+    if count > 1 or not vec.bits[-1]:
+        yield from ex.give_up(state, frame, "what stands behind the MPLS label is not known")
+        return
+    at = 0
+    for slot in reversed(BURIED):
+        state.put(slot.index, ex.space.slice(vec, at, slot.width))
+        at += slot.width
+    state.put(_BURIED, ex.blank[_BURIED])
+    found = state.slots[_DL_TYPE]
+    if not found.constant or found.value != ethertype:
+        yield from ex.give_up(state, frame, "pop_mpls to another Ethertype than the packet's")
+        return
+    yield Continue(state)
+
+
+def _decrement(
+    ex: Executor, state: State, frame: Run, below: Stack | None, rest: Stack | None
+) -> Iterator[Outcome]:
+    """dec_mpls_ttl: 0 and 1 go to the controller and skip the rest of this action list."""
+    label = state.slots[_LABELS[0]]
+    ttl = ex.space.slice(label, 0, 8)
+    lives, dies = _split(state, ex.space.at_least(ttl, 2))
+    if lives is not None:
+        less, relation = lifetime.decremented(ex, ttl)
+        lives.cond = lives.cond & relation
+        lives.put(_LABELS[0], ex.space.replace(label, 0, less))
+        lives.stack = rest
+        yield Continue(lives)
+    if dies is not None:
+        dies.note(
+            Leaf(
+                "expired",
+                dies.bridge,
+                None,
+                frame.table,
+                frame.flow,
+                "its MPLS TTL expires",
+                dies.slots,
+            )
+        )
+        dies.emitted = True
+        dies.stack = below
+        yield Continue(dies)

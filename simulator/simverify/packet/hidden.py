@@ -1,0 +1,114 @@
+"""What a tracker sees of a frame beside the headers that can be matched.
+
+Source: measured on Open vSwitch 3.1.0, userspace datapath.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.packet import wire
+from simverify.packet.slots import FRAGMENT_SHORT, QUOTED_NOTHING, QUOTED_TRACKABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from simverify.packet.wire import Frame
+
+_SHORTEST_FRAGMENT = {wire.ETH_IP: 1200, wire.ETH_IPV6: 1280}
+"""With its header: reassembly refuses those that are shorter and not the last."""
+_FRAGMENT = 44
+_PORTS = (wire.TCP, wire.UDP)
+_ERRORS = {wire.ICMP: (3, 4, 5, 11, 12), wire.ICMPV6: (1, 2, 3, 4)}
+_ANSWERS = {
+    wire.ICMP: {8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15},
+    wire.ICMPV6: {128: 129, 129: 128},
+}
+
+
+def hidden(frame: bytes, *, vlan_limit: int = 1) -> dict[str, int]:
+    """Return the hidden slots of a frame, by name; those that are 0 are left out."""
+    return hidden_of(wire.dissect(frame, vlan_limit=vlan_limit), frame)
+
+
+def hidden_of(found: Frame, frame: bytes) -> dict[str, int]:
+    """Return the hidden slots of a frame that was taken apart already."""
+    headers = found.headers
+    slots = dict(zip(("vlan_tpid", "vlan_tpid1"), found.tpids, strict=False))
+    if headers.get("dl_type") in (wire.ETH_IP, wire.ETH_IPV6):
+        slots |= _ip(found, frame)
+    return {name: value for name, value in slots.items() if value}
+
+
+def _ip(found: Frame, frame: bytes) -> dict[str, int]:
+    headers = found.headers
+    proto = headers.get("nw_proto")
+    if proto is None:
+        return {"damaged": 1}
+    if headers["nw_frag"]:
+        return _fragment(headers, frame, 14 + 4 * len(found.tpids))
+    named = "tp_src" if proto in _PORTS else "icmp_type" if proto in _ANSWERS else None
+    lacking = named is not None and named not in headers
+    slots = {"damaged": int(found.checksum == "bad" or lacking)}
+    if named != "icmp_type" or lacking:
+        return slots
+    if headers["icmp_type"] in _ERRORS.get(proto, ()):
+        slots |= _quoted(found.payload, headers["dl_type"])
+    elif headers["icmp_type"] in _ANSWERS.get(proto, ()):
+        slots["icmp_id"] = found.rest >> 16
+    return slots
+
+
+def _fragment(headers: Mapping[str, int], frame: bytes, at: int) -> dict[str, int]:
+    dl_type = headers["dl_type"]
+    if dl_type == wire.ETH_IP:
+        size = int.from_bytes(frame[at + 2 : at + 4], "big")
+        more = frame[at + 6] & 0x20
+    else:
+        size = 40 + int.from_bytes(frame[at + 4 : at + 6], "big")
+        if frame[at + 6] != _FRAGMENT:
+            return {}
+        more = frame[at + 43] & 1
+    return {"fragment": FRAGMENT_SHORT} if more and size < _SHORTEST_FRAGMENT[dl_type] else {}
+
+
+def _quoted(packet: bytes, dl_type: int) -> dict[str, int]:
+    nothing = {"quoted": QUOTED_NOTHING}
+    if dl_type == wire.ETH_IP:
+        start = (packet[0] & 15) * 4 if packet else 0
+        fragment = int.from_bytes(packet[6:8], "big") & 0x3FFF
+        if not 20 <= start <= len(packet) or fragment:
+            return nothing
+        proto, source, target = packet[9], packet[12:16], packet[16:20]
+    else:
+        start = 40
+        if len(packet) < start:
+            return nothing
+        proto, source, target = packet[6], packet[8:24], packet[24:40]
+    ends = _ends(packet[start:], proto, dl_type)
+    if ends is None:
+        return nothing
+    return {
+        "quoted": QUOTED_TRACKABLE,
+        "quoted_proto": proto,
+        "quoted_src": int.from_bytes(source, "big"),
+        "quoted_dst": int.from_bytes(target, "big"),
+        "quoted_sport": ends[0],
+        "quoted_dport": ends[1],
+    }
+
+
+def _ends(segment: bytes, proto: int, dl_type: int) -> tuple[int, int] | None:
+    """Return a quoted packet's ports, ICMP's as a tracker has them; None if it has none."""
+    if proto in _PORTS:
+        ports = int.from_bytes(segment[0:2], "big"), int.from_bytes(segment[2:4], "big")
+        return ports if len(segment) >= 8 and all(ports) else None
+    if proto not in _ANSWERS:
+        return 0, 0
+    if (proto == wire.ICMP) != (dl_type == wire.ETH_IP) or len(segment) < 8 or segment[1]:
+        return None
+    answer = _ANSWERS[proto].get(segment[0])
+    if answer is None:
+        return None
+    identifier = int.from_bytes(segment[4:6], "big")
+    return segment[0] << 24 | identifier, answer << 24 | identifier
