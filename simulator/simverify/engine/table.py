@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from simverify.engine.conjunction import FIRST_SUBTABLE, Conjunctions, Member, parts_of
 from simverify.engine.program import NOWHERE, Program, Write, pieces, whole
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class Table:
     _levels: dict[Slots, tuple[Level, ...]] = field(default_factory=dict)
     _fresh: dict[tuple[object, ...], Vec] = field(default_factory=dict)
     bridge: str = ""
+    conjunctions: Conjunctions | None = None
 
     @classmethod
     def build(
@@ -137,29 +139,33 @@ class Table:
 
         order = source.order()
         rules = []
+        members = []
         looked: set[int] = set()
         for flow in source.flows.values():
             checks = checks_of(flow.match)
             looked.update(slot for slot, _, _ in checks)
-            program = compiler.compile(flow.actions)
+            parts = parts_of(flow)
+            program = compiler.compile(() if parts else flow.actions)
             shape, data = _shape(program)
-            rules.append(
-                Rule(
-                    flow,
-                    flow.priority,
-                    checks,
-                    order[mask_of(flow.match)],
-                    program,
-                    shape,
-                    data,
-                )
-            )
+            place = order[mask_of(flow.match)]
+            rule = Rule(flow, flow.priority, checks, place, program, shape, data)
+            if parts:
+                members.append(Member(rule, parts))
+            else:
+                rules.append(rule)
         if file_order:
             rules.sort(key=lambda rule: (-rule.priority, rule.subtable))
         else:
             rules.sort(key=lambda rule: -rule.priority)
         return cls(
-            space, number, tuple(rules), tuple(sorted(looked)), file_order, join_from, bridge=bridge
+            space,
+            number,
+            tuple(rules),
+            tuple(sorted(looked)),
+            file_order,
+            join_from,
+            bridge=bridge,
+            conjunctions=Conjunctions.of(space, members, rules, file_order=file_order),
         )
 
     def levels(self, slots: Slots) -> tuple[Level, ...]:
@@ -177,18 +183,11 @@ class Table:
             if self.file_order
             else (lambda rule: (rule.priority, 0))
         )
-        matches = self.space.matches
         false = self.space.false
         for (priority, _), rules in groupby(self.rules, key=level_of):
             alive: list[tuple[Rule, Set]] = []
             for rule in rules:
-                where = self.space.true
-                for slot, value, mask in rule.checks:
-                    vec = slots[slot]
-                    if (vec.value ^ value) & mask & vec.known:
-                        where = false
-                        break
-                    where = matches(vec, value, mask) & where
+                where = self._matched(rule, slots)
                 if where.satisfiable():
                     alive.append((rule, where))
             if not alive:
@@ -200,18 +199,62 @@ class Table:
             levels.append(Level(priority, tuple(hits), union, self._clashes(hits)))
             if union == self.space.true:
                 break
-        return tuple(levels)
+        if self.conjunctions is None:
+            return tuple(levels)
+        lowest = levels[-1].priority if levels and levels[-1].union == self.space.true else -1
+        failed = self.space.false
+        for priority in self.conjunctions.members:
+            if priority > lowest:
+                met, tried = self._met(priority, slots, failed)
+                failed = failed | tried
+                levels += met
+        return tuple(sorted(levels, key=lambda level: -level.priority))
+
+    def _matched(self, rule: Rule, slots: Slots) -> Set:
+        where = self.space.true
+        for slot, value, mask in rule.checks:
+            vec = slots[slot]
+            if (vec.value ^ value) & mask & vec.known:
+                return self.space.false
+            where = self.space.matches(vec, value, mask) & where
+        return where
+
+    def _met(self, priority: int, slots: Slots, failed: Set) -> tuple[list[Level], Set]:
+        """Return what the conjunctions of a priority do, and what any flow of theirs matches.
+
+        It comes after the plain flows of that priority.
+        """
+        assert self.conjunctions is not None
+        alive = []
+        tried = self.space.false
+        for member in self.conjunctions.members[priority]:
+            where = self._matched(member.rule, slots)
+            if where.satisfiable():
+                alive.append((member, where))
+                tried = tried | where
+        found = self.conjunctions.hits(
+            priority, alive, lambda rule: self._matched(rule, slots), failed
+        )
+        if not found:
+            return [], tried
+        hits = self._hits(found, slots)
+        union = self.space.false
+        for hit in hits:
+            union = union | hit.match
+        return [Level(priority, tuple(hits), union, self._clashes(hits))], tried
 
     def _hits(self, alive: list[tuple[Rule, Set]], slots: Slots) -> list[Hit]:
         groups: dict[tuple[int, object], list[tuple[Rule, Set]]] = {}
         for rule, where in alive:
-            groups.setdefault((rule.subtable, rule.shape), []).append((rule, where))
+            # conjunctions are joined though they may meet: either may win then
+            subtable = min(rule.subtable, FIRST_SUBTABLE)
+            groups.setdefault((subtable, rule.shape), []).append((rule, where))
         hits: list[Hit] = []
-        for (subtable, _), members in groups.items():
+        for members in groups.values():
             if len(members) < self.join_from:
-                hits.extend(Hit(w, w, rule.program, (rule,), subtable) for rule, w in members)
+                hits.extend(Hit(w, w, rule.program, (rule,), rule.subtable) for rule, w in members)
             else:
-                hits.append(self._join(members, slots, subtable))
+                hits.append(self._join(members, slots, members[0][0].subtable))
         return hits
 
     def _join(self, members: list[tuple[Rule, Set]], slots: Slots, subtable: int) -> Hit:
@@ -267,7 +310,9 @@ class Table:
         return vec
 
     def _clashes(self, hits: list[Hit]) -> tuple[Clash, ...]:
-        if self.file_order or len({hit.subtable for hit in hits}) < 2:
+        if len({hit.subtable for hit in hits}) < 2:
+            return ()
+        if self.file_order and all(hit.subtable < FIRST_SUBTABLE for hit in hits):
             return ()
         found = []
         for one in range(len(hits)):
