@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from simverify.network import Element, Link, Party, Port, Topology
 from simverify.network.element import SOCKETS
+from simverify.openflow.actions import Ct
 from simverify.openflow.parse import parse_flow, parse_group
 from simverify.openflow.pipeline import Pipeline
 from simverify.packet.fields import OFPP_LOCAL
@@ -60,8 +61,9 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
             frozenset(switch.no_flood),
             {(entry.vlan, entry.mac): ports[entry.port] for entry in switch.fdb},
         )
+    zones = _free_zones(pipelines.values())
     for host in spec.hosts.values():
-        elements[host.name] = _host(host, neighbours)
+        elements[host.name] = _host(host, neighbours, (next(zones), next(zones)))
         links.extend(
             Link(Port(host.name, name), Port(interface.port.element, interface.port.port))
             for name, interface in host.interfaces.items()
@@ -164,7 +166,21 @@ def _routes(routes: Iterable[RouteSpec]) -> tuple[Route, ...]:
     return tuple(Route(r.prefix, r.via, r.dev, origin(r.span)) for r in routes)
 
 
-def _host(host: HostSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Element:
+def _free_zones(pipelines: Iterable[Pipeline]) -> Iterator[int]:
+    """Yield zones that no switch names: a host's tracker is its own even where all share one."""
+    used = {
+        action.zone
+        for pipeline in pipelines
+        for flow in pipeline.flows()
+        for action in flow.actions
+        if isinstance(action, Ct) and isinstance(action.zone, int)
+    }
+    return (zone for zone in range(1, 0x10000) if zone not in used)
+
+
+def _host(
+    host: HostSpec, neighbours: list[tuple[IPv4Interface, int]], zones: tuple[int, int]
+) -> Element:
     nics = [
         Nic(name, number, nic.mac, nic.addresses, nic.forwarding, origin(nic.span))
         for number, (name, nic) in enumerate(host.interfaces.items(), 1)
@@ -180,7 +196,9 @@ def _host(host: HostSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Elemen
         )
         for service in host.services.values()
     ]
-    station = Station(nics, _routes(host.routes), _known(nics, neighbours), services=services)
+    station = Station(
+        nics, _routes(host.routes), _known(nics, neighbours), services=services, zones=zones
+    )
     return _element(host.name, "host", station)
 
 

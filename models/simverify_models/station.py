@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from simverify.text import Origin
 
-PROXY_DNAT_ZONE = 1
-PROXY_SNAT_ZONE = 2
 SOCKETS_PORT = 1000
 _NO_PORT = 0xFFFF
 _CLASSIFY, _SERVICES, _MINE, _FORWARD, _ROUTES = range(5)
@@ -82,6 +80,7 @@ class Station:
     Attributes:
         own: further prefixes whose packets its programs take (a peer's pods, what is behind a
             router).
+        zones: those of the proxy's DNAT and of its SNAT.
         neighbours: (interface, address) -> MAC.
     """
 
@@ -90,6 +89,7 @@ class Station:
     neighbours: Mapping[tuple[str, IPv4Address], int]
     own: Sequence[tuple[IPv4Network, Origin | None]] = ()
     services: Sequence[ProxiedService] = ()
+    zones: tuple[int, int] = (1, 2)
 
     def flows(self) -> Iterator[Line]:
         """Yield the flows, tables in order."""
@@ -103,7 +103,7 @@ class Station:
         """Yield a group for each service, numbered from 1."""
         for number, service in enumerate(self.services, 1):
             buckets = ",".join(
-                f"bucket=weight:100,actions=ct(commit,table={_ROUTES},zone={PROXY_DNAT_ZONE},"
+                f"bucket=weight:100,actions=ct(commit,table={_ROUTES},zone={self.zones[0]},"
                 f"nat(dst={address}:{port}))"
                 for address, port in service.endpoints
             )
@@ -177,7 +177,7 @@ class Station:
             if nic.addresses:
                 yield Line(
                     f"table={_SOURCE},priority=100,ip,reg1=0x1,reg3={nic.port} actions="
-                    f"ct(commit,table={_NEIGHBOURS},zone={PROXY_SNAT_ZONE},"
+                    f"ct(commit,table={_NEIGHBOURS},zone={self.zones[1]},"
                     f"nat(src={nic.addresses[0].ip}))",
                     nic.origin,
                 )
@@ -216,8 +216,8 @@ class Station:
             )
         if self.services:
             for table, zone, after in (
-                (_UNSNAT, PROXY_SNAT_ZONE, _UNDNAT),
-                (_UNDNAT, PROXY_DNAT_ZONE, _PROGRAMS),
+                (_UNSNAT, self.zones[1], _UNDNAT),
+                (_UNDNAT, self.zones[0], _PROGRAMS),
             ):
                 for protocol in sorted({service.protocol for service in self.services}):
                     yield Line(
