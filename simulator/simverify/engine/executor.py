@@ -471,6 +471,9 @@ class Executor:
                 case prog.DecrementTtl():
                     yield from lifetime.decrement(self, state, frame, below, rest)
                     return
+                case prog.Reshape():
+                    yield from headers.reshape(self, state, frame, below, rest, op)
+                    return
                 case prog.Isolated(program):
                     inner = outputs.ending(self, state, outputs.returning(state, rest, clone=True))
                     state.stack = Stack(
@@ -486,9 +489,6 @@ class Executor:
         state.stack = below
         yield Continue(state)
 
-                case prog.Reshape():
-                    yield from headers.reshape(self, state, frame, below, rest, op)
-                    return
     def give_up(self, state: State, frame: Run, reason: str) -> Iterator[Settled]:
         """End a state as unknown, since the model cannot say how it goes on."""
         for ended, table in self._end(state, "unknown", reason, table=frame.table, flow=frame.flow):
