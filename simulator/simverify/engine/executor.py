@@ -133,8 +133,14 @@ class Executor:
             place = len(state.visits) * 8 + state.recircs
             heapq.heappush(heap, (place, table, next(numbers), key))
 
-        def settle(states: Iterable[tuple[State, int | None]]) -> None:
-            for state, table in states:
+        def settle(states: Iterable[tuple[State, int | None]]) -> tuple[State, int] | None:
+            """Put states where they belong; return the one that nothing else can meet."""
+            outcomes = list(states)
+            if len(outcomes) == 1 and not heap:
+                ((state, table),) = outcomes
+                if table is not None:
+                    return state, table
+            for state, table in outcomes:
                 if table is not None:
                     wait(state, table)
                     continue
@@ -144,22 +150,30 @@ class Executor:
                     finals[key] = state
                 else:
                     found.cond = found.cond | state.cond
+            return None
 
         began = self.space.false
         kept: set[int] = set()
+        alone: tuple[State, int] | None = None
         for start in starts:
             began = began | start.cond
             kept.update(v for vec in start.slots for v in vec.variables())
-            settle(self.enter(start))
-        while heap:
-            _, table, _, key = heapq.heappop(heap)
-            state = waiting.pop(key)
+            alone = settle(self.enter(start))
+            if alone is not None:
+                wait(*alone)
+                alone = None
+        while heap or alone is not None:
+            if alone is not None:
+                state, table = alone
+            else:
+                _, table, _, key = heapq.heappop(heap)
+                state = waiting.pop(key)
             self.looked_up += 1
             if self.deadline is not None and not self.looked_up & 63:
                 self.deadline()
             if not self.looked_up & 1023:
                 self.space.make_room()
-            settle(self._look_up(state, table))
+            alone = settle(self._look_up(state, table))
         orderly = self.choices.orderly
         done = []
         for state in finals.values():
@@ -298,7 +312,8 @@ class Executor:
             new.stack = Stack(run, new.stack)
             yield from self._advance(new, table, hit.flow, "its actions output nothing")
         else:
-            yield from self._advance(new, table, hit.flow, "the flow drops it")
+            note = hit.flow.origin.note if hit.flow.origin is not None else ""
+            yield from self._advance(new, table, hit.flow, note or "the flow drops it")
 
     # actions
 
@@ -376,21 +391,6 @@ class Executor:
                 case prog.Copy(src, dst):
                     put_bits(self.space, state, dst, bits_of(self.space, state, src))
                     continue
-                case prog.ClearTrack():
-                    if state.slots[_CT_STATE].value:
-                        # without it the switch leaves the action out
-                        state.meta = Meta()
-                        state.conn = None
-                    tracking.untrack(self, state)
-                    continue
-                case prog.LearnFlow(action):
-                    if frame.flow is None:
-                        raise AssertionError("learn() outside of a flow")
-                    made = learned_flow(self.space, self.compiler, state, action, frame.flow)
-                    if isinstance(made, str):
-                        yield from self.give_up(state, frame, made)
-                        return
-                    state.learned = (*state.learned, made)
                 case prog.Require(needs, skip):
                     held = headers.required(self.space, state, needs)
                     if held == state.cond:
@@ -409,6 +409,21 @@ class Executor:
                     yield Continue(state)
                     yield Continue(others)
                     return
+                case prog.ClearTrack():
+                    if state.slots[_CT_STATE].value:
+                        # without it the switch leaves the action out
+                        state.meta = Meta()
+                        state.conn = None
+                    tracking.untrack(self, state)
+                    continue
+                case prog.LearnFlow(action):
+                    if frame.flow is None:
+                        raise AssertionError("learn() outside of a flow")
+                    made = learned_flow(self.space, self.compiler, state, action, frame.flow)
+                    if isinstance(made, str):
+                        yield from self.give_up(state, frame, made)
+                        return
+                    state.learned = (*state.learned, made)
                     continue
                 case prog.Lookup():
                     yield from self._resubmit(state, frame, rest, op)
@@ -533,8 +548,8 @@ def write(space: Space, state: State, program: Program) -> None:
                 state.put(slot, space.replace(state.slots[slot], start, vec))
             case prog.Copy(src, dst):
                 put_bits(space, state, dst, bits_of(space, state, src))
-            case _:
-                raise AssertionError(f"not a write: {op}")
             case prog.Require():
                 # ct() has asked before
                 pass
+            case _:
+                raise AssertionError(f"not a write: {op}")

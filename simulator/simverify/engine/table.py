@@ -27,6 +27,9 @@ Slots = tuple["Vec", ...]
 Check = tuple[int, int, int]
 """(slot index, value, mask): the slot's bits of mask equal value."""
 
+_Index = list[tuple[int, tuple[tuple[int, int], ...], dict[tuple[int, ...], list["Rule"]]]]
+"""For each mask, the highest priority first: that priority, the mask, and the flows by value."""
+
 JOIN_FROM = 12
 """Flows of one shape in a level from which joining them pays; below, they stay apart."""
 
@@ -120,6 +123,7 @@ class Table:
     _levels: dict[Slots, tuple[Level, ...]] = field(default_factory=dict)
     _fresh: dict[tuple[object, ...], Vec] = field(default_factory=dict)
     bridge: str = ""
+    _index: _Index | None = None
     conjunctions: Conjunctions | None = None
 
     @classmethod
@@ -171,10 +175,40 @@ class Table:
     def levels(self, slots: Slots) -> tuple[Level, ...]:
         """Return the table as relations for a state with these slots, highest priority first."""
         key = tuple([slots[index] for index in self.looked])
+        if all([vec.constant for vec in key]):
+            return self._known(slots)
         levels = self._levels.get(key)
         if levels is None:
             levels = self._levels[key] = self._specialise(slots)
         return levels
+
+    def _known(self, slots: Slots) -> tuple[Level, ...]:
+        """Return the level that a packet meets of which every bit is known: its flows are indexed.
+
+        Flows of lower levels are out of its reach, so they are left out.
+        """
+        if self._index is None:
+            self._index = _indexed(self.rules)
+        found: list[Rule] = []
+        best = -1
+        for highest, masks, rules_of in self._index:
+            if highest < best:
+                break
+            rules = rules_of.get(tuple([slots[slot].value & mask for slot, mask in masks]))
+            if rules is None or rules[0].priority < best:
+                continue
+            if rules[0].priority > best:
+                best = rules[0].priority
+                found = []
+            found.extend(rule for rule in rules if rule.priority == best)
+        levels = [] if self.conjunctions is None else self._conjunctive(slots, above=best)
+        if found:
+            true = self.space.true
+            if self.file_order:
+                found = [min(found, key=lambda rule: rule.subtable)]
+            hits = [Hit(true, true, rule.program, (rule,), rule.subtable) for rule in found]
+            levels.append(Level(best, tuple(hits), true, self._clashes(hits)))
+        return tuple(levels)
 
     def _specialise(self, slots: Slots) -> tuple[Level, ...]:
         levels = []
@@ -202,13 +236,20 @@ class Table:
         if self.conjunctions is None:
             return tuple(levels)
         lowest = levels[-1].priority if levels and levels[-1].union == self.space.true else -1
+        levels += self._conjunctive(slots, above=lowest)
+        return tuple(sorted(levels, key=lambda level: -level.priority))
+
+    def _conjunctive(self, slots: Slots, *, above: int) -> list[Level]:
+        """Return what the conjunctions above a priority do."""
+        assert self.conjunctions is not None
+        levels = []
         failed = self.space.false
         for priority in self.conjunctions.members:
-            if priority > lowest:
+            if priority > above:
                 met, tried = self._met(priority, slots, failed)
                 failed = failed | tried
                 levels += met
-        return tuple(sorted(levels, key=lambda level: -level.priority))
+        return levels
 
     def _matched(self, rule: Rule, slots: Slots) -> Set:
         where = self.space.true
@@ -324,6 +365,21 @@ class Table:
                 if region.satisfiable():
                     found.append(Clash(one, other, region))
         return tuple(found)
+
+
+def _indexed(rules: Sequence[Rule]) -> _Index:
+    """Put rules, the highest priority first, in order by mask and value."""
+    tables: dict[tuple[tuple[int, int], ...], dict[tuple[int, ...], list[Rule]]] = {}
+    for rule in rules:
+        masks = tuple((slot, mask) for slot, _, mask in rule.checks)
+        values = tuple(value for _, value, _ in rule.checks)
+        tables.setdefault(masks, {}).setdefault(values, []).append(rule)
+    index = [
+        (max(found[0].priority for found in by_value.values()), masks, by_value)
+        for masks, by_value in tables.items()
+    ]
+    index.sort(key=lambda entry: -entry[0])
+    return index
 
 
 def _shape(program: Program) -> tuple[object, tuple[int, ...]]:
