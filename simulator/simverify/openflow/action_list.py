@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow.action_table import ACTION
-from simverify.openflow.actions import GotoTable
-from simverify.openflow.check import needs_of
+from simverify.openflow.actions import Conjunction, GotoTable
+from simverify.openflow.check import APART, GOTO_STEP, needs_of, step_of
 from simverify.openflow.piece import Fault, Item, Piece, single, spans, split
 from simverify.openflow.protocol import ANY
 from simverify.openflow.read_output import output_to
@@ -31,11 +31,12 @@ NO_GOTO = 1 << 16
 MAX_ACTIONS = 4095
 """Open vSwitch keeps a list within 64 kB, and its smallest action takes 16 bytes."""
 
+_NO_NEEDS: frozenset[str] = frozenset()
 _MAX_CACHE = 200_000
 _PAREN = re.compile(r"[()]")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ActionList:
     """What was read: actions without a lone `drop`, where each stands, and who can carry them."""
 
@@ -51,7 +52,7 @@ class ActionList:
     """How many actions there are, with those within others."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Word:
     """One action as read: offsets are relative to its first character."""
 
@@ -62,6 +63,8 @@ class _Word:
     usable: int = ANY
     notes: tuple[Fault, ...] = ()
     count: int = 1
+    step: int = 1
+    needs: tuple[str, ...] | None = ()
 
 
 class ActionReader:
@@ -95,31 +98,49 @@ class ActionReader:
     def _read(self, text: str) -> ActionList:
         placed: list[Placed] = []
         notes: list[Fault] = []
+        needs: set[str] | None = set()
         usable = ANY
         drop: tuple[int, int] | None = None
         count = 0
+        previous = -1
+        goto = NO_GOTO
+        apart = False
+        words = self._words
         for start, end in spans(text):
             token = text[start:end]
-            word = self._words.get(token)
+            word = words.get(token)
             if word is None:
                 word = self._word(token, start)
             usable &= word.usable
             if word.notes:
                 notes += [moved(note, start) for note in word.notes]
-            if word.action is None:
+            action = word.action
+            if action is None:
                 drop = (start, end)
                 continue
             count += word.count
-            placed.append(Placed(word.action, start, end, word.inner, start + word.inner_at))
+            step = word.step
+            if step < previous or (step == previous and step != 1) or word.needs is None:
+                needs = None
+            elif needs is not None:
+                needs.update(word.needs)
+            previous = step
+            if isinstance(action, Conjunction):
+                apart = True
+            elif step == GOTO_STEP and isinstance(action, GotoTable) and goto == NO_GOTO:
+                goto = action.table
+            placed.append(Placed(action, start, end, word.inner, start + word.inner_at))
         if drop is not None and placed:
             raise Fault("drop-not-alone", "drop stands alone", *drop, "leave it out")
         if count > MAX_ACTIONS:
             message = f"more than {MAX_ACTIONS} actions do not fit into a message"
             raise Fault("too-long", message, 0, len(text), None)
+        if apart and not all(isinstance(one.action, APART) for one in placed):
+            needs = None
         every = tuple(placed)
-        actions = tuple(one.action for one in every)
-        goto = next((a.table for a in actions if isinstance(a, GotoTable)), NO_GOTO)
-        return ActionList(actions, every, usable, tuple(notes), needs_of(every), goto, count)
+        actions = tuple([one.action for one in placed])
+        known = None if needs is None else _NO_NEEDS if not needs else frozenset(needs)
+        return ActionList(actions, every, usable, tuple(notes), known, goto, count)
 
     def _word(self, token: str, at: int) -> _Word:
         """Read one action for the first time."""
@@ -139,13 +160,16 @@ class ActionReader:
         action = self._action(item, reading)
         inner = reading.inner
         count = 1 if inner is None else 1 + inner.count
+        placed = Placed(action, 0, len(token), () if inner is None else inner.placed)
         return _Word(
             action,
-            () if inner is None else inner.placed,
+            placed.inner,
             reading.inner_at,
             reading.usable,
             tuple(reading.notes),
             count,
+            step_of(action),
+            needs_of(placed),
         )
 
     def _action(self, item: Item, reading: Reading) -> Action:

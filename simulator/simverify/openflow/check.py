@@ -457,28 +457,27 @@ def _words(name: str) -> str:
     }.get(name, name)  # fmt: skip
 
 
-def needs_of(placed: tuple[Placed, ...]) -> frozenset[str] | None:
-    """Return the prerequisites that make these actions right, if that is all there is to check.
+GOTO_STEP = 5
+APART = ofp.Conjunction | ofp.Note
+"""Actions that stand with one another only, if there is a conjunction."""
+
+
+def step_of(action: ofp.Action) -> int:
+    """Return where an action's instruction stands in the order of instructions."""
+    return _STEPS.get(type(action), _APPLY)[0]
+
+
+def needs_of(one: Placed) -> tuple[str, ...] | None:
+    """Return the prerequisites that make this action right, if that is all there is to check.
 
     None where an action changes what the packet is, or is checked in another way: then only
     a `Checker` can tell.
     """
-    needs: set[str] = set()
-    previous = -1
-    for one in placed:
-        step = _STEPS.get(type(one.action), _APPLY)[0]
-        if step < previous or (step == previous and step != 1):
-            return None
-        previous = step
-        more = _needs(one, alone=len(placed) == 1)
-        if more is None:
-            return None
-        needs.update(more)
-    needs.discard("none")
-    return frozenset(needs)
+    found = _needs(one)
+    return None if found is None else tuple(name for name in found if name != "none")
 
 
-def _needs(one: Placed, *, alone: bool) -> tuple[str, ...] | None:
+def _needs(one: Placed) -> tuple[str, ...] | None:
     action = one.action
     match action:
         case ofp.Load(_, dst) if dst.field.name not in _WATCHED:
@@ -493,16 +492,15 @@ def _needs(one: Placed, *, alone: bool) -> tuple[str, ...] | None:
             return ("CT",) if with_ct else ()
         case ofp.DecTtl():
             return ("IPv4/IPv6",)
-        case ofp.Conjunction():
-            return () if alone else None
         case ofp.Ct() if action.alg is None:
             return _ct_needs(one, action)
         case (
             ofp.Output()
             | ofp.Controller()
             | ofp.Group()
-            | ofp.Note()
             | ofp.CtClear()
+            | ofp.Conjunction()
+            | ofp.Note()
             | ofp.Meter()
             | ofp.GotoTable()
         ):

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_list import ActionList, ActionReader, moved
 from simverify.openflow.check import Checker, has, match_formats
-from simverify.openflow.flow import Flow, FlowStats
-from simverify.openflow.normal import Found, Kind, Settler, kind_of
+from simverify.openflow.flow import Flow, FlowStats, Match
+from simverify.openflow.normal import NEED, Found, Kind, Settler, allowed_bits, kind_of
 from simverify.openflow.piece import Fault, Item, Piece, single, split
 from simverify.openflow.protocol import ANY, OF12_UP, OF13_UP, TABLE_ID
 from simverify.openflow.reading import read_table
 from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
 from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS, Placed, quick_word, read_word
-from simverify.packet.fields import MATCH_FIELDS, SLOTS, STORAGE
+from simverify.packet.fields import MATCH_FIELDS, SLOT, SLOTS, STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simverify.openflow.flow import Match
+    from simverify.openflow.flow import Term
     from simverify.text import Origin
 
 FLAGS = (
@@ -40,12 +40,14 @@ _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
 Command = Literal["add", "modify", "delete", "match"]
 """What a flow's text is for: `match` has nothing but the match."""
 
-_OPTIONS = {slot.index for slot in SLOTS if slot.name.startswith("tun_metadata")}
+_HEAVY = {SLOT["packet_type"].index}
+"""Slots whose words take the longer way each time: they change what all others mean."""
 _FORMATS = {
     "reset_counts": OF12_UP,
     "no_packet_counts": OF13_UP,
     "no_byte_counts": OF13_UP,
 }
+_RESTRICTING = frozenset(_FORMATS)
 _SELECTING = {"out_port", "out_group", "cookie_mask"}
 _MAX_CACHE = 200_000
 SLOT_OF = {field: index for index, field in enumerate(STORAGE)}
@@ -58,6 +60,14 @@ class Attribute:
     name: str
     value: int | str
     mask: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word of a match: what its slots need, and slot, value and mask, and term of each."""
+
+    need: int
+    entries: tuple[tuple[int, tuple[int, int], Term], ...]
 
 
 @dataclass(slots=True)
@@ -81,6 +91,10 @@ class FlowText:
             if name in self.attributes:
                 usable &= formats
         return usable
+
+    def restricts(self) -> bool:
+        """Whether an attribute is there that some versions of OpenFlow lack."""
+        return not _RESTRICTING.isdisjoint(self.attributes)
 
     def number(self, name: str, default: int = 0) -> int:
         """Return a numeric attribute."""
@@ -139,7 +153,7 @@ class FlowReader:
         self._ports = ports or {}
         self._tables = tables or {}
         self._settler = Settler()
-        self._words: dict[str, Placed | Attribute] = {}
+        self._words: dict[str, _Word | Attribute] = {}
         self._actions = ActionReader(self._ports, self._tables, lenient=lenient)
         self._checks: dict[tuple[int, Kind, int], Checker] = {}
         self._fitting: dict[tuple[frozenset[str], Kind], bool] = {}
@@ -156,23 +170,22 @@ class FlowReader:
         if not found or "action" in head:
             return self._read_slowly(text, command)
         words = self._words
-        terms: Found = {}
+        terms: dict[int, Term] = {}
+        pairs: Found = {}
         said: dict[str, Attribute] = {}
+        need = 0
         for token in head.split(","):
-            word = words.get(token)
+            word = words.get(token) or self._learn(token)
             if word is None:
-                word = self._learn(token)
-                if word is None:
-                    return self._read_slowly(text, command)
-            if isinstance(word, tuple):
-                for slot, value, mask, about in word:
+                return self._read_slowly(text, command)
+            if isinstance(word, _Word):
+                need |= word.need
+                for slot, pair, term in word.entries:
                     if slot in terms:
-                        if slot in _OPTIONS:
-                            return self._read_slowly(text, command)
-                        _merge(terms, slot, value, mask, about)
-                    else:
-                        terms[slot] = (value, mask)
-            elif word.mask is not None or word.name in said:
+                        return self._read_slowly(text, command)
+                    terms[slot] = term
+                    pairs[slot] = pair
+            elif word.name in said:
                 return self._read_slowly(text, command)
             else:
                 said[word.name] = word
@@ -180,23 +193,23 @@ class FlowReader:
             actions = self._actions.read(tail)
         except Fault:
             return self._read_slowly(text, command)
-        if actions.notes:
-            return self._read_slowly(text, command)
-        settled = self._settler.settle(terms)
-        if settled.dropped or settled.refused or (command == "add" and said.keys() & _SELECTING):
+        if actions.notes or (command == "add" and not _SELECTING.isdisjoint(said)):
             return self._read_slowly(text, command)
         said_table = said.get("table")
-        table = int(said_table.value) if said_table is not None else 0
+        table = 0 if said_table is None else int(said_table.value)
         usable = actions.usable
         needs = actions.needs
-        if needs is None or needs or actions.goto <= table:
-            kind = kind_of(terms)
+        if need or needs is None or needs or actions.goto <= table:
+            kind = kind_of(pairs)
+            if need & ~allowed_bits(kind):
+                return self._read_slowly(text, command)
             if needs is None or actions.goto <= table or not self._fits(needs, kind):
                 checked = self._checked(actions, kind, table)
                 if checked.faults:
                     return self._read_slowly(text, command)
                 usable &= checked.usable
-        return FlowText(settled.match, said, actions, len(head) + 9, usable)
+        match = Match(tuple([terms[slot] for slot in sorted(terms)]))
+        return FlowText(match, said, actions, len(head) + 9, usable)
 
     def _fits(self, needs: frozenset[str], kind: Kind) -> bool:
         """Whether packets of a kind have all that a list of actions needs."""
@@ -218,30 +231,33 @@ class FlowReader:
                 self._kept.append(actions)
         return checker
 
-    def _learn(self, token: str) -> Placed | Attribute | None:
+    def _learn(self, token: str) -> _Word | Attribute | None:
         """Read a word for the first time; None where it takes the longer way."""
-        quick = quick_word(token)
-        if quick is not None:
-            if len(self._words) < _MAX_CACHE:
-                self._words[token] = quick
-            return quick
-        try:
-            item = single(token.strip())
-            if item is None:
-                items = list(split(Piece(token)))
-                if len(items) != 1:
-                    return () if not items else None
-                item = items[0]
-            word = self._word(item)
-        except Fault:
-            return None
-        if self._notes:
-            self._notes.clear()
-            return None
-        if isinstance(word, tuple) and not all(mask for _, _, mask, _ in word):
-            return None
-        if isinstance(word, Attribute) and word.name in _STATS:
-            return word
+        placed: Placed | Attribute | None = quick_word(token)
+        if placed is None:
+            try:
+                item = single(token.strip()) or _only(token)
+                placed = () if item is None else self._word(item)
+            except Fault:
+                return None
+            if self._notes:
+                self._notes.clear()
+                return None
+        if isinstance(placed, Attribute):
+            if placed.mask is not None:
+                return None
+            if placed.name in _STATS:
+                return placed
+            word: _Word | Attribute = placed
+        else:
+            if any(not mask or slot in _HEAVY for slot, _, mask, _ in placed):
+                return None
+            term = self._settler.term
+            entries = tuple((s, (v, m), term(s, v, m)) for s, v, m, _ in placed)
+            need = 0
+            for slot, _, _, _ in placed:
+                need |= NEED[slot]
+            word = _Word(need, entries)
         if len(self._words) < _MAX_CACHE:
             self._words[token] = word
         return word
@@ -391,6 +407,18 @@ class FlowReader:
     def _unknown(item: Item) -> Fault:
         known = [*MATCH_FIELDS, *SHORTHANDS, *ATTRIBUTES, "actions"]
         return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
+
+
+def _only(token: str) -> Item | None:
+    """Return the one item of a text, None where there is none.
+
+    Raises:
+        Fault: there are several.
+    """
+    items = list(split(Piece(token)))
+    if len(items) > 1:
+        raise items[1].fault("extra-word", "one word is expected")
+    return items[0] if items else None
 
 
 def _table(number: int) -> Attribute:

@@ -97,7 +97,8 @@ def _ct_valid(state: tuple[int, int] | None) -> bool:
 _allowed: dict[Kind, int] = {}
 
 
-def _allowed_bits(kind: Kind) -> int:
+def allowed_bits(kind: Kind) -> int:
+    """Return the bits of `NEED` that packets of this kind meet."""
     bits = _allowed.get(kind)
     if bits is None:
         bits = sum(
@@ -130,22 +131,21 @@ class Settler:
         need = 0
         for slot in found:
             need |= NEED[slot]
-        if (need and need & ~_allowed_bits(kind_of(found))) or _PACKET in found:
+        if (need and need & ~allowed_bits(kind_of(found))) or _PACKET in found:
             found, dropped, refused = _repair(found)
             return Settled(self._match(found), dropped, refused)
         return Settled(self._match(found))
 
+    def term(self, slot: int, value: int, mask: int) -> Term:
+        """Return the one object for a term."""
+        key = (slot, value, mask)
+        term = self._terms.get(key)
+        if term is None:
+            term = self._terms[key] = Term(STORAGE[slot], value, mask)
+        return term
+
     def _match(self, found: Found) -> Match:
-        terms = self._terms
-        row = []
-        for slot in sorted(found):
-            value, mask = found[slot]
-            key = (slot, value, mask)
-            term = terms.get(key)
-            if term is None:
-                term = terms[key] = Term(STORAGE[slot], value, mask)
-            row.append(term)
-        return Match(tuple(row))
+        return Match(tuple(self.term(slot, *found[slot]) for slot in sorted(found)))
 
 
 _ARP = {
@@ -181,7 +181,7 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
     dropped: list[int] = []
     refused: list[int] = []
     while True:
-        allowed = _allowed_bits(kind_of(found))
+        allowed = allowed_bits(kind_of(found))
         bad = [slot for slot in found if NEED[slot] & ~allowed]
         if (found.get(_PACKET) or (0, 0))[0]:
             bad += [slot for slot in found if slot in _ETHERNET]

@@ -7,7 +7,9 @@ Source: ovs-ofctl(8), ovs-fields(7), ovs-actions(7).
 
 from __future__ import annotations
 
+import gc
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -68,7 +70,6 @@ class Parsed(Generic[T]):
         return self.entries
 
 
-_RESTRICTING = frozenset(("reset_counts", "no_packet_counts", "no_byte_counts"))
 _REPLY = re.compile(
     r"(?:NXST|OFPST)_\w+ (?:reply|request) .*\(xid=0x[0-9a-f]+\):(?: flags=\[\w+\])?"
 )
@@ -102,6 +103,9 @@ def lines(source: Source) -> Iterator[tuple[int, str]]:
 
 def bad_characters(source: Source) -> list[Diagnostic]:
     """Return an error for the first character of each line that no such text can have."""
+    text = source.text
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return []
     found = []
     last = 0
     for match in _BAD.finditer(source.text):
@@ -162,29 +166,25 @@ def parse_flows(
     diagnostics = bad_characters(source)
     skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
     reader = FlowReader(ports, tables, lenient=lenient)
-    read = reader.read
-    name = source.name
-    flows = []
-    for number, line in lines(source):
-        if number in skip:
-            continue
-        if number == 1:
-            line = line.replace("\ufeff", " ")
-        said = read(line)
-        if said.faults or said.warnings:
-            at = source.line_starts[number - 1]
-            diagnostics += [diagnose(source, fault, at, "warning") for fault in said.warnings]
-            if said.faults:
-                if _REPLY.fullmatch(line.strip()):
+    flows: list[Flow] = []
+    with collector_paused():
+        for number, line in lines(source):
+            if number in skip:
+                continue
+            said = reader.read(line.replace("\ufeff", " ") if number == 1 else line)
+            unfit = None
+            if wanted != ANY or not said.usable & OF15 or said.restricts():
+                unfit = unusable(said, wanted, protocol, line)
+            if said.faults or said.warnings or unfit is not None:
+                at = source.line_starts[number - 1]
+                diagnostics += [diagnose(source, fault, at, "warning") for fault in said.warnings]
+                faults = said.faults or ([] if unfit is None else [unfit])
+                if faults and _REPLY.fullmatch(line.strip()):
                     continue
-                diagnostics += [diagnose(source, fault, at) for fault in said.faults]
-                continue
-        if wanted != ANY or not said.usable & OF15 or not _RESTRICTING.isdisjoint(said.attributes):
-            fault = unusable(said, wanted, protocol, line)
-            if fault is not None:
-                diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
-                continue
-        flows.append(said.flow(Origin(name, number)))
+                diagnostics += [diagnose(source, fault, at) for fault in faults]
+                if faults:
+                    continue
+            flows.append(said.flow(Origin(source.name, number)))
     return Parsed(tuple(flows), _ordered(diagnostics))
 
 
@@ -264,6 +264,22 @@ def parse_meters(text: Source | str) -> Parsed[MeterEntry]:
 
 def _ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostics, key=lambda d: d.span.start if d.span else -1))
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the collector of cycles.
+
+    Values of a text make no cycles, and half of the time of a large table would go into looking
+    for some.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def unusable(said: FlowText, wanted: int, protocol: Protocol | None, line: str) -> Fault | None:

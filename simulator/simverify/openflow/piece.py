@@ -28,9 +28,12 @@ class Fault(Exception):  # noqa: N818 - one of many that are collected
         self.advice = advice
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Piece:
-    """Characters of a text, the first of them at offset `at`."""
+    """Characters of a text, the first of them at offset `at`.
+
+    Not frozen, as everything that readers alone use: it costs a third of their time.
+    """
 
     text: str
     at: int = 0
@@ -70,7 +73,7 @@ class Piece:
         return self.fault(code, f"no {what} named '{self.text}'", advice)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
     """One `key`, `key=value`, `key:value` or `key(value)[->destination]` of a list."""
 
@@ -157,7 +160,7 @@ _LEVEL = r"[^(), \t\r\n]*"
 _WORD = re.compile(
     rf"{_LEVEL}(?:\([^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*\){_LEVEL})?(?:,|$)"
 )
-_SINGLE = re.compile(r"([^:=(), \t\r\n]+)(?:([=:])([^(), \t\r\n]*)|(\()([^()]*)\))?")
+_SINGLE = re.compile(r"([^:=(), \t\r\n]+)(?:([=:])([^(), \t\r\n]*))?")
 
 
 def spans(text: str) -> list[tuple[int, int]]:
@@ -200,6 +203,8 @@ def _cut_at_commas(text: str) -> list[tuple[int, int]]:
 
 def single(text: str) -> Item | None:
     """Return the item of a text that is one, if it is of a simple form."""
+    if text.endswith(")"):
+        return _wrapped(text)
     found = _SINGLE.fullmatch(text)
     if found is None:
         return None
@@ -207,6 +212,15 @@ def single(text: str) -> Item | None:
     opened = found.group(2)
     if opened:
         return Item(key, Piece(found.group(3), found.start(3)), opened, len(text))
-    if found.group(4):
-        return Item(key, Piece(found.group(5), found.start(5)), "(", len(text))
     return Item(key, Piece("", len(text)), "", len(text))
+
+
+def _wrapped(text: str) -> Item | None:
+    """Return the item `key(...)` whose parenthesis closes at the end."""
+    at = text.find("(")
+    end = len(text) - 1
+    if at < 0 or text[end] != ")" or _KEY.match(text).end() != at:  # type: ignore[union-attr]
+        return None
+    if _closing(text, at + 1) != end:
+        return None
+    return Item(Piece(text[:at]), Piece(text[at + 1 : end], at + 1), "(", len(text))

@@ -10,7 +10,7 @@ from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING, Any, cast
 
 from simverify.openflow import actions as ofp
-from simverify.openflow.piece import Fault, Piece, spans, split
+from simverify.openflow.piece import Fault, Piece, single, spans, split
 from simverify.openflow.read_fields import arrow
 from simverify.openflow.reading import read_table
 from simverify.openflow.subfields import read_subfield, read_target
@@ -35,9 +35,11 @@ def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
     said: dict[str, Any] = {}
     for start, end in spans(piece.text):
         token = piece.text[start:end]
-        part = reading.parts.get(token)
+        part = reading.parts.get(token) or _quick_nat(token)
         if part is None:
-            part = _read_ct_part(next(split(Piece(token))), piece.at + start, reading)
+            part = _read_ct_part(
+                single(token) or next(split(Piece(token))), piece.at + start, reading
+            )
             if len(reading.parts) < _MAX_PARTS:
                 reading.parts[token] = part
         name, value = cast("tuple[str, Any]", part)
@@ -129,21 +131,27 @@ def _read_exec(piece: Piece, reading: Reading) -> ActionList:
     return actions
 
 
-_NAT = re.compile(r"(src|dst)=([0-9.]+):([0-9]{1,5})")
+_NAT = re.compile(r"nat\((src|dst)=([0-9.]+):([1-9][0-9]{0,4})\)")
+
+
+def _quick_nat(token: str) -> tuple[str, ofp.Nat] | None:
+    """Return a NAT to one IPv4 address and port, which tables of Services have in thousands."""
+    found = _NAT.fullmatch(token)
+    if found is None:
+        return None
+    kind, host, digits = found.groups()
+    port = int(digits)
+    try:
+        address = int.from_bytes(inet_pton(AF_INET, host))
+    except OSError:
+        return None
+    if port > 0xFFFF:
+        return None
+    return "nat", ofp.Nat("src" if kind == "src" else "dst", 4, address, None, port)
 
 
 def read_nat(piece: Piece) -> ofp.Nat:
     """`nat`, `nat(src=A[-B][:P[-Q]],...)`."""
-    quick = _NAT.fullmatch(piece.text)
-    if quick is not None and not quick.group(3).startswith("0"):
-        try:
-            host = int.from_bytes(inet_pton(AF_INET, quick.group(2)))
-        except OSError:
-            pass
-        else:
-            port = int(quick.group(3))
-            if 0 < port < 65536:
-                return ofp.Nat("src" if quick.group(1) == "src" else "dst", 4, host, None, port)
     kind: Literal["src", "dst"] | None = None
     bounds: tuple[Literal[4, 6], int | None, int | None, int | None, int | None]
     bounds = (4, None, None, None, None)

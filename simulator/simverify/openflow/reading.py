@@ -20,7 +20,7 @@ MAX_DEPTH = 100
 """How deep actions stand in actions; ovs-ofctl refuses more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Placed:
     """An action, and where its text starts and ends in the list that it stands in."""
 
