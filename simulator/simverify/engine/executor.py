@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, assert_never
 from simverify.engine import actionset, grouping, headers, lifetime, outputs, stacking, tracking
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
-from simverify.engine.learning import learned_flow, learned_hits
+from simverify.engine.learning import learn, learned_hits
 from simverify.engine.outcome import Continue, Outcome, Settled
 from simverify.engine.state import (
     WIRE,
@@ -419,11 +419,10 @@ class Executor:
                 case prog.LearnFlow(action):
                     if frame.flow is None:
                         raise AssertionError("learn() outside of a flow")
-                    made = learned_flow(self.space, self.compiler, state, action, frame.flow)
-                    if isinstance(made, str):
-                        yield from self.give_up(state, frame, made)
+                    doubt = learn(self, state, action, frame.flow)
+                    if doubt is not None:
+                        yield from self.give_up(state, frame, doubt)
                         return
-                    state.learned = (*state.learned, made)
                     continue
                 case prog.Lookup():
                     yield from self._resubmit(state, frame, rest, op)

@@ -10,40 +10,113 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simverify.engine.program import NOWHERE, EmitVec, Program, Write, pieces
-from simverify.engine.state import Learned, bits_of
+from simverify.engine.state import Learned, bits_of, put_bits
 from simverify.engine.table import Clash, Hit, Level, Rule
 from simverify.openflow import actions as ofp
-from simverify.openflow.flow import Flow, Match
+from simverify.openflow.flow import Flow, Match, Term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simverify.engine.program import Compiler, Op
+    from simverify.engine.executor import Executor
+    from simverify.engine.program import Op
     from simverify.engine.state import State
     from simverify.space import Set, Space, Vec
 
 _FIRST_LEARNED_SUBTABLE = 1 << 20
+"""What the masks of learned flows stand for in the order of subtables, and above."""
 
 
-def learned_flow(
-    space: Space, compiler: Compiler, state: State, action: ofp.Learn, by: Flow
-) -> Learned | str:
-    """Return the flow that the action makes of this packet, or why the model cannot say."""
-    if action.limit or action.result_dst is not None:
-        return "learn() with a limit is not modelled"
+def learn(ex: Executor, state: State, action: ofp.Learn, by: Flow) -> str | None:
+    """Let a packet make a flow, which later translations see.
+
+    Returns:
+        Why the model cannot say whether it does; None where it can.
+    """
+    made = _made(ex.space, state, action, by)
+    there = [flow for flow in state.learned if _place(flow) == _place(made)]
+    same = [flow for flow in there if flow.checks == made.checks]
+    if action.limit and not same:
+        room = action.limit - _static(ex, made) - len({flow.checks for flow in there})
+        if room <= 0:
+            if any(_may_be_one(one, made) for one in there):
+                return "whether learn() has reached its limit depends on the packets"
+            _result(ex, state, action, 0)
+            return None
+    _result(ex, state, action, 1)
+    if not (same and _does(same[-1]) == _does(made)):
+        # the one before the last is seen by nobody any more
+        gone = same[:-1]
+        kept = [flow for flow in state.learned if not any(flow is one for one in gone)]
+        state.learned = (*kept, made)
+    return None
+
+
+def _place(flow: Learned) -> tuple[object, ...]:
+    """Return what flows have in common that take each other's place, or count for a limit."""
+    return (flow.bridge, flow.table, flow.flow.cookie, flow.priority)
+
+
+def _static(ex: Executor, made: Learned) -> int:
+    table = ex.bridges[made.bridge].tables.get(made.table)
+    if table is None:
+        return 0
+    return sum(rule.flow.cookie == made.flow.cookie for rule in table.rules)
+
+
+def _may_be_one(one: Learned, other: Learned) -> bool:
+    """Whether two flows may have one match, for some packets and not for others."""
+    if [(c[0], c[1], c[2].width) for c in one.checks] != [
+        (c[0], c[1], c[2].width) for c in other.checks
+    ]:
+        return False
+    return not any(
+        (mine[2].value ^ its[2].value) & mine[2].known & its[2].known
+        for mine, its in zip(one.checks, other.checks, strict=True)
+    )
+
+
+def _result(ex: Executor, state: State, action: ofp.Learn, bit: int) -> None:
+    if action.result_dst is not None:
+        value = ex.space.constant(action.result_dst.width, bit)
+        put_bits(ex.space, state, pieces(action.result_dst), value)
+
+
+def _does(flow: Learned) -> list[tuple[object, ...]]:
+    return [(type(op), *(getattr(op, name) for name in op.__slots__)) for op in flow.program.ops]
+
+
+def _made(space: Space, state: State, action: ofp.Learn, by: Flow) -> Learned:
     checks: list[tuple[int, int, Vec]] = []
     ops: list[Op] = []
+    terms: list[Term] = []
+    actions: list[ofp.Action] = []
     for spec in action.specs:
+        value = _value(space, state, spec)
         match spec:
-            case ofp.LearnMatch(dst, src):
-                checks.extend(_spread(space, state, dst, src))
-            case ofp.LearnLoad(dst, src):
-                ops.extend(
-                    Write(slot, start, vec) for slot, start, vec in _spread(space, state, dst, src)
-                )
-            case ofp.LearnOutput(src):
-                ops.append(EmitVec(bits_of(space, state, pieces(src))))
-    del compiler
+            case ofp.LearnMatch(dst, _):
+                checks.extend(_spread(space, value, dst))
+                if value.constant:
+                    mask = (1 << dst.width) - 1
+                    terms.append(Term(dst.field, value.value << dst.start, mask << dst.start))
+            case ofp.LearnLoad(dst, _):
+                ops.extend(Write(slot, at, vec) for slot, at, vec in _spread(space, value, dst))
+                if value.constant:
+                    actions.append(ofp.Load(value.value, dst))
+            case ofp.LearnOutput(_):
+                ops.append(EmitVec(value))
+                if value.constant:
+                    actions.append(ofp.Output(value.value))
+    shown = Flow(
+        Match(tuple(terms)),
+        tuple(actions),
+        action.table,
+        action.priority,
+        action.cookie,
+        action.idle_timeout,
+        action.hard_timeout,
+        origin=by.origin,
+    )
     return Learned(
         state.bridge,
         action.table,
@@ -53,17 +126,19 @@ def learned_flow(
         state.packet,
         state.passes,
         by,
+        shown,
     )
 
 
-def _spread(
-    space: Space, state: State, dst: ofp.Subfield, src: ofp.Subfield | int
-) -> list[tuple[int, int, Vec]]:
+def _value(space: Space, state: State, spec: ofp.LearnSpec) -> Vec:
+    if isinstance(spec.src, int):
+        assert not isinstance(spec, ofp.LearnOutput)
+        return space.constant(spec.dst.width, spec.src)
+    return bits_of(space, state, pieces(spec.src))
+
+
+def _spread(space: Space, value: Vec, dst: ofp.Subfield) -> list[tuple[int, int, Vec]]:
     """Return a value for each piece of `dst`."""
-    if isinstance(src, int):
-        value = space.constant(dst.width, src)
-    else:
-        value = bits_of(space, state, pieces(src))
     found = []
     done = 0
     for slot, start, width in pieces(dst):
@@ -78,59 +153,78 @@ def learned_hits(
 ) -> Sequence[Level]:
     """Return the levels of a table with learned flows put in at their priorities.
 
-    A learned flow that meets others of its priority is a clash like any: either may win.
+    Of flows with one mask and priority that match a packet the youngest has taken the place of
+    the others. One that meets flows of its priority with another mask clashes with them.
     """
-    made: dict[int, list[Hit]] = {}
-    for number, flow in enumerate(flows):
-        where: Set = state.cond
-        for slot, start, vec in flow.checks:
-            part = space.slice(state.slots[slot], start, vec.width)
-            where = space.equal_within(where, part, vec)
-            if not where.satisfiable():
-                break
+    made: dict[int, list[tuple[Hit, object]]] = {}
+    for flow in reversed(flows):
+        mask = _mask(flow)
+        where = _matched(space, flow, state)
+        for younger, other in made.get(flow.priority, ()):
+            if mask == other:
+                where = where & ~younger.where
         if where.satisfiable():
-            rule = Rule(
-                Flow(Match(), (), flow.table, flow.priority, origin=flow.by.origin),
-                flow.priority,
-                (),
-                _FIRST_LEARNED_SUBTABLE + number,
-                flow.program,
-                None,
-                (),
-            )
-            hit = Hit(where, where, flow.program, (rule,), rule.subtable)
-            made.setdefault(flow.priority, []).append(hit)
+            number = _FIRST_LEARNED_SUBTABLE + hash(mask) % (1 << 39)
+            shown, priority = flow.flow, flow.priority
+            rule = Rule(shown, priority, (), number, flow.program, None, ())
+            hit = Hit(where, where, flow.program, (rule,), number)
+            made.setdefault(priority, []).append((hit, mask))
     if not made:
         return levels
     priorities = sorted({*made, *(level.priority for level in levels)}, reverse=True)
-    merged = []
+    merged: list[Level] = []
     for priority in priorities:
         there = [level for level in levels if level.priority == priority]
         new = made.get(priority, [])
-        if not new:
-            merged.extend(there)
-            continue
-        hits: list[Hit] = []
-        clashes: list[Clash] = []
-        union = space.false
-        for level in there:
-            clashes.extend(
-                Clash(c.one + len(hits), c.other + len(hits), c.region & ~union)
-                for c in level.clashes
-            )
-            hits.extend(
-                replace(hit, match=hit.match & ~union, where=hit.where & ~union)
-                for hit in level.hits
-            )
-            union = union | level.union
-        old = len(hits)
-        hits.extend(new)
-        for hit in new:
-            union = union | hit.match
-        for one in range(len(hits)):
-            for other in range(max(one + 1, old), len(hits)):
-                region = hits[one].match & hits[other].match
-                if region.satisfiable():
-                    clashes.append(Clash(one, other, region))
-        merged.append(Level(priority, tuple(hits), union, tuple(clashes)))
+        merged.extend(_merged(space, priority, there, new) if new else there)
     return merged
+
+
+def _matched(space: Space, flow: Learned, state: State) -> Set:
+    where = state.cond
+    for slot, start, vec in flow.checks:
+        part = space.slice(state.slots[slot], start, vec.width)
+        where = space.equal_within(where, part, vec)
+        if not where.satisfiable():
+            break
+    return where
+
+
+def _mask(flow: Learned) -> object:
+    masks: dict[int, int] = {}
+    for slot, start, vec in flow.checks:
+        masks[slot] = masks.get(slot, 0) | (1 << vec.width) - 1 << start
+    return frozenset(masks.items())
+
+
+def _merged(
+    space: Space, priority: int, there: Sequence[Level], new: Sequence[tuple[Hit, object]]
+) -> list[Level]:
+    """Put learned flows into the levels of one priority."""
+    hits: list[Hit] = []
+    clashes: list[Clash] = []
+    union = space.false
+    for level in there:
+        clashes.extend(
+            Clash(c.one + len(hits), c.other + len(hits), c.region & ~union) for c in level.clashes
+        )
+        for hit in level.hits:
+            gone = union
+            mask = frozenset((slot, bits) for slot, _, bits in hit.rules[0].checks)
+            for learned, its_mask in new:
+                if its_mask == mask:
+                    gone = gone | learned.match
+            hits.append(replace(hit, match=hit.match & ~gone, where=hit.where & ~gone))
+        union = union | level.union
+    old = len(hits)
+    for hit, _ in new:
+        hits.append(hit)
+        union = union | hit.match
+    for first in range(len(hits)):
+        for second in range(max(first + 1, old), len(hits)):
+            if hits[first].subtable == hits[second].subtable:
+                continue
+            region = hits[first].match & hits[second].match
+            if region.satisfiable():
+                clashes.append(Clash(first, second, region))
+    return [Level(priority, tuple(hits), union, tuple(clashes))]

@@ -92,6 +92,7 @@ class Learned:
         checks: (slot index, start bit, what the bits must equal).
         packet, at: packet and translation of the conversation that made it; those after see it.
         by: the flow with the learn().
+        flow: what was learned, as far as it is known, to be shown.
     """
 
     bridge: int
@@ -102,6 +103,7 @@ class Learned:
     packet: int
     at: int
     by: Flow
+    flow: Flow
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from simverify.engine import headers, outputs
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
+from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
 from simverify.engine.state import Astray, EndVisit, Restore, Run, bits_of
 from simverify.packet.fields import SLOT
@@ -107,14 +108,29 @@ def forked(
 
 def may_learn(ex: Executor, state: State) -> bool:
     """Whether what is left of this translation can learn: its copies would see that already."""
-    if not ex.bridges[state.bridge].learns:
+    if not (ex.bridges[state.bridge].learns or (ex.patches and any(b.learns for b in ex.bridges))):
         return False
     stack = state.stack
     while stack is not None and not isinstance(stack.frame, (EndVisit, Restore)):
         if isinstance(stack.frame, Run):
-            return True
+            left = stack.frame.program.ops[stack.frame.index :]
+            if any(_leads_to_learn(ex, state, op) for op in left):
+                return True
         stack = stack.rest
     return False
+
+
+def _leads_to_learn(ex: Executor, state: State, op: prog.Op) -> bool:
+    match op:
+        case prog.LearnFlow() | prog.Lookup() | prog.EnterGroup() | prog.Isolated():
+            return True
+        case prog.Emit(port):
+            # the bridge behind a patch port is in the same translation
+            return End(state.bridge, port) in ex.patches
+        case prog.EmitBits() | prog.EmitVec() | prog.Flood():
+            return bool(ex.patches)
+        case _:
+            return False
 
 
 def untrack(ex: Executor, state: State) -> None:
