@@ -49,7 +49,7 @@ def write_case(folder: Path, name: str, expect: str, flows: str) -> None:
 
 FLOODED = "priority=1,in_port=4 actions=output:5\npriority=1,in_port=5 actions=output:4\n"
 DROPPED = "actions=drop\n"
-UNKNOWN = "tcp,in_port=4 actions=sample(probability=1)\n"
+UNKNOWN = "tcp,in_port=4 actions=ct(commit,alg=ftp)\n"
 
 
 @pytest.mark.parametrize(

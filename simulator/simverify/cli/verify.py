@@ -16,7 +16,11 @@ from simverify.cli.output import Progress, colored, warn, write
 @OVERRIDES
 @SELECTION
 @click.option(
-    "-j", "jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one is used so far."
+    "-j",
+    "jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes (default: one, or the cores for many cases).",
 )
 @click.option("--explain", is_flag=True, help="Show a conversation of the proved cases, too.")
 @click.option("--strict", is_flag=True, help="Judge the bare verdicts: all are to be proved.")
@@ -40,7 +44,6 @@ def command(
     from simverify import session
     from simverify.report.forms import verification_report
 
-    del jobs
     overrides = overrides_of(**options)
     progress, missing = Progress("cases", quiet=quiet), 0
     try:
@@ -49,6 +52,7 @@ def command(
             overrides,
             pattern=pattern,
             budget_s=budget,
+            jobs=jobs,
             progress=progress,
         )
     except session.Interrupted as stop:

@@ -11,6 +11,7 @@ from simverify.proof.question import Question, TrackedDemand
 from simverify.proof.verdict import CaseResult, Verification
 from simverify.session.network import Loader, Network, match_of
 from simverify.session.overrides import Overrides
+from simverify.session.workers import jobs_for, judged
 from simverify.text import Diagnostic, InputError, suggest
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def verify(
     *,
     pattern: str | None = None,
     budget_s: float | None = None,
+    jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Prove the cases of files and folders.
@@ -37,6 +39,7 @@ def verify(
         overrides: what to put over every network.
         pattern: only cases whose name matches it: a glob, or part of the name.
         budget_s: seconds for each case; past it its verdict is `unknown`.
+        jobs: how many processes judge; None: one, or as many as there are cores for many cases.
         progress: called with the number of cases judged, and of all.
 
     Raises:
@@ -72,10 +75,12 @@ def verify(
         return Verification(tuple(results), seconds, tuple(loader.warnings))
 
     try:
-        for number, (case, network, question) in enumerate(asked):
-            results.append(judge(case, network, question, budget_s))
+        for result in judged(
+            len(asked), lambda n: judge(*asked[n], budget_s), jobs_for(len(asked), jobs)
+        ):
+            results.append(result)
             if progress is not None:
-                progress(number + 1, len(asked))
+                progress(len(results), len(asked))
     except KeyboardInterrupt:
         raise Interrupted(verification(), len(asked) - len(results)) from None
     return verification()
