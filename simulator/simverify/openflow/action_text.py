@@ -68,8 +68,11 @@ class ActionWriter:
         minor: int = 0,
         ports: Mapping[int, str] | None = None,
         tables: Mapping[int, str] | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         self._minor = minor
+        self._keep = keep
         self._ports = ports
         self._tables = tables
 
@@ -96,6 +99,9 @@ class ActionWriter:
         found: list[str] = []
         for action in actions:
             match action:
+                case ofp.Mod(name, value) if self._keep and "_vlan_" in name and not tagged:
+                    found.append(f"{name}:{value}")
+                    tagged = tagged or name.startswith("mod")
                 case ofp.Mod(name, value):
                     found += self._mod(name, value, proto, bool(tagged))
                     if tagged is not None:
@@ -110,7 +116,7 @@ class ActionWriter:
                 case ofp.PushVlan(ethertype):
                     found.append(f"push_vlan:0x{ethertype:04x}")
                     tagged = None if tagged is None else True
-                case ofp.Enqueue(port, queue) if self._minor:
+                case ofp.Enqueue(port, queue) if self._minor and not self._keep:
                     found += [f"set_queue:{queue}", *self._output(port), "pop_queue"]
                 case ofp.Clone(inner):
                     words = self.words(inner, proto, tagged)

@@ -27,7 +27,10 @@ _METERS = {number: name for name, number in VIRTUAL_METERS.items()}
 
 
 class Printer:
-    """Prints for one OpenFlow version and one switch's names; texts that come again are kept."""
+    """Prints for one OpenFlow version and one switch's names; texts that come again are kept.
+
+    With `keep`, words of OpenFlow 1.0 stay where the version's own would say less.
+    """
 
     def __init__(
         self,
@@ -35,12 +38,13 @@ class Printer:
         *,
         ports: Mapping[int, str] | None = None,
         tables: Mapping[int, str] | None = None,
+        keep: bool = False,
     ) -> None:
         self._minor = minor(protocol)
         self._ports = ports
         self._tables = tables
-        self._matches = MatchWriter(self._minor, ports)
-        self._actions = ActionWriter(self._minor, ports, tables)
+        self._matches = MatchWriter(0 if keep else self._minor, ports)
+        self._actions = ActionWriter(self._minor, ports, tables, keep=keep)
         self._texts: dict[tuple[int, object], tuple[Actions, str]] = {}
 
     def match(self, match: Match) -> str:

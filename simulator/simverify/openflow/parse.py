@@ -300,6 +300,36 @@ def unusable(said: FlowText, wanted: int, protocol: Protocol | None, line: str) 
     )
 
 
+def read_flow(
+    text: Source | str,
+    command: Command = "add",
+    *,
+    ports: Mapping[str, int] | None = None,
+    tables: Mapping[str, int] | None = None,
+    protocol: Protocol | None = None,
+) -> tuple[Flow, int]:
+    """Return the flow of one line, and the formats that can carry it.
+
+    A `match` is read as the flow that drops what it meets, since parse-flow prints it so.
+
+    Raises:
+        InputError: the text is no flow.
+    """
+    wanted = ANY if protocol is None else FORMATS[protocol]
+    source = as_source(text)
+    diagnostics = [d for d in bad_characters(source) if d.severity == "error"]
+    line = source.text.replace("\n", " ")
+    said = FlowReader(ports, tables).read(line, command)
+    faults = said.faults
+    if not faults:
+        unfit = unusable(said, wanted, protocol, line)
+        faults = [] if unfit is None else [unfit]
+    diagnostics += [diagnose(source, fault, 0) for fault in faults]
+    if diagnostics:
+        raise InputError(_ordered(diagnostics))
+    return said.flow(Origin(source.name, 1)), said.formats()
+
+
 def parse_request(
     text: Source | str,
     command: Command,
