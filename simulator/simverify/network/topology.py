@@ -35,11 +35,11 @@ class Topology:
     links: Sequence[Link]
 
     @cached_property
-    def graph(self) -> nx.Graph:
+    def graph(self) -> nx.Graph[str]:
         """The elements as nodes (attribute `kind`) and the links as edges (attribute `ports`)."""
         import networkx as nx
 
-        graph = nx.Graph()
+        graph: nx.Graph[str] = nx.Graph()
         for element in self.elements.values():
             graph.add_node(element.name, kind=element.kind)
         for link in self.links:
@@ -144,6 +144,7 @@ class Machine:
             element.fdb,
             _uses(element, Learn),
             _uses(element, WriteActions),
+            element.frags,
         )
 
     def executor(

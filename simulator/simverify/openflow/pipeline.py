@@ -152,9 +152,7 @@ class Pipeline:
             self.tables[flow.table].remove(flow)
         return gone
 
-    def modify_flows(
-        self, wanted: FlowFilter, new: Flow, *, openflow10: bool
-    ) -> list[Flow]:
+    def modify_flows(self, wanted: FlowFilter, new: Flow, *, openflow10: bool) -> list[Flow]:
         """`mod-flows`: new actions for what matches; counters and timeouts stay.
 
         In OpenFlow 1.0 the cookie becomes the request's (unless it only selects by cookie), and
