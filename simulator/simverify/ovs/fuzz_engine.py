@@ -423,7 +423,7 @@ def _simpler(flow: str) -> list[str]:
     for at, part in enumerate(parts):
         rest = _without(tuple(parts), at)
         found.append(f"{match} actions={','.join(rest) or 'drop'}")
-        if part.startswith("ct("):
+        if part.startswith("ct(") and part != "ct()":
             inner = split_actions(part[3:-1])
             for place in range(len(inner)):
                 smaller = f"ct({','.join(_without(tuple(inner), place))})"
