@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _CONNECTION: tuple[Claim, ...] = ("delivered", "answered", "one-connection")
 
+OUT_OF_MEMORY = "the sets of packets take more memory than they may"
+
 
 def prove(
     machine: Machine,
@@ -42,13 +44,18 @@ def prove(
         question: the case.
         invariants: what the network states of its ports (the claim `hygiene`).
         deadline: raises `BudgetError` when the time is used up: the verdict is then `unknown`.
+
+    Returns:
+        The judgement; `unknown` because of `OUT_OF_MEMORY` where the machine's space is full, which
+        is then of no further use.
     """
     began = time.perf_counter()
     try:
         return _Proof(machine, question, invariants, deadline, began).judgement()
-    except (BudgetError, MemoryError) as error:
-        reason = str(error) or "out of memory for sets"
-        return _unjudged("unknown", reason, began)
+    except BudgetError as error:
+        return _unjudged("unknown", str(error), began)
+    except MemoryError:
+        return _unjudged("unknown", OUT_OF_MEMORY, began)
 
 
 def conversations(

@@ -11,6 +11,7 @@ from simverify.network import Invariant, Machine
 from simverify.openflow.parse import parse_flows, parse_groups, parse_match, parse_meters
 from simverify.openflow.pipeline import Pipeline
 from simverify.session.overrides import Overrides
+from simverify.space import Space
 from simverify.text import Diagnostic, InputError, Source, Span, suggest
 from simverify.text.derived import relocate
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from simverify.proof.trace import Trace
     from simverify.text.yaml import Scalar
     from simverify_models.spec import FileRef, NetworkSpec
+
+
+SPACE = 1 << 22
+LARGE_SPACE = 1 << 25
+"""Nodes of a machine's sets (about 30 bytes each, taken when used), and of one that needs more."""
 
 
 class Library:
@@ -97,6 +103,7 @@ class Network:
         self.spec = spec
         self.pipelines = pipelines
         self.order = order
+        self._nodes = SPACE
         self.warnings = tuple(warnings)
 
     @cached_property
@@ -109,7 +116,19 @@ class Network:
     @cached_property
     def machine(self) -> Machine:
         """The network ready to run; shared by all that is asked of it."""
-        return Machine(self.topology, self.order)
+        return Machine(self.topology, self.order, space=Space(self._nodes))
+
+    def enlarge(self) -> bool:
+        """Go on with a new machine that has room for more sets; False where it has all it may."""
+        if self._nodes == LARGE_SPACE:
+            return False
+        self._nodes = LARGE_SPACE
+        self.renew()
+        return True
+
+    def renew(self) -> None:
+        """Go on with a new machine: the old one's space is full."""
+        self.__dict__.pop("machine", None)
 
     @cached_property
     def invariants(self) -> tuple[Invariant, ...]:

@@ -185,7 +185,7 @@ def judge(
 ) -> CaseResult:
     """Judge one case."""
     from simverify.engine.executor import BudgetError
-    from simverify.proof.prove import prove
+    from simverify.proof.prove import OUT_OF_MEMORY, prove
 
     end = None if budget_s is None else time.perf_counter() + budget_s
 
@@ -194,6 +194,10 @@ def judge(
             raise BudgetError(f"the budget of {budget_s:g} s is used up")
 
     judgement = prove(network.machine, question, network.invariants, deadline=deadline)
+    if judgement.because == OUT_OF_MEMORY and network.enlarge():
+        judgement = prove(network.machine, question, network.invariants, deadline=deadline)
+    if judgement.because == OUT_OF_MEMORY:
+        network.renew()
     promises = ("denied",) if case.must == "denied" else case.promises
     return CaseResult(
         case.name,
