@@ -60,6 +60,7 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
             switch.name,
             frozenset(switch.no_flood),
             {(entry.vlan, entry.mac): ports[entry.port] for entry in switch.fdb},
+            switch.frags,
         )
     zones = _free_zones(pipelines.values())
     for host in spec.hosts.values():

@@ -67,10 +67,11 @@ FDB = Record(
 TYPE: Key[Literal["userspace"]] = Key(
     "type", Word("type of datapath", ("userspace",), ("kernel", "windows"))
 )
-FRAGS: Key[Literal["normal"]] = Key(
+FRAGS: Key[Literal["normal", "drop", "nx-match"]] = Key(
     "frags",
-    Word("way with fragments", ("normal",), ("drop", "reassemble", "nx-match")),
+    Word("way with fragments", ("normal", "drop", "nx-match"), ("reassemble",)),
     "normal",
+    "what the bridge does with fragments (ovs-ofctl set-frags)",
 )
 FDB_ENTRIES = Key("fdb", ListOf(FDB), (), "the MAC table that NORMAL starts with")
 DATAPATH_SHAPE = Record("a datapath", (TYPE, FRAGS, FDB_ENTRIES), lambda f, _: f)
@@ -115,6 +116,7 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
         no_flood=tuple(port.text for port in f[NO_FLOOD]),
         fdb=() if datapath is None else datapath[FDB_ENTRIES],
         span=f.span,
+        frags="normal" if datapath is None else datapath[FRAGS],
     )
 
 

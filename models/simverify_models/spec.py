@@ -64,6 +64,7 @@ class SwitchSpec:
     no_flood: tuple[str, ...]
     fdb: tuple[FdbSpec, ...]
     span: Span
+    frags: Literal["normal", "drop", "nx-match"] = "normal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.engine.table import Table
     from simverify.openflow.flow import GroupEntry
+
+
+Frags = Literal["normal", "drop", "nx-match"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +28,7 @@ class Bridge:
         fdb: what NORMAL knows: (vlan, MAC) -> port.
         learns: whether any flow or bucket of it has learn().
         gathers: whether any flow of it has write_actions.
+        frags: what it does with fragments, see `fragments`.
     """
 
     index: int
@@ -38,6 +42,7 @@ class Bridge:
     fdb: Mapping[tuple[int, int], int] = field(default_factory=dict)
     learns: bool = False
     gathers: bool = False
+    frags: Frags = "normal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import actionset, grouping, headers, lifetime, outputs, stacking, tracking
+from simverify.engine import (
+    actionset,
+    fragments,
+    grouping,
+    headers,
+    lifetime,
+    outputs,
+    stacking,
+    tracking,
+)
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
 from simverify.engine.learning import learn, learned_hits
@@ -259,6 +268,16 @@ class Executor:
     # look-up
 
     def _look_up(self, state: State, number: int) -> Iterator[tuple[State, int | None]]:
+        bridge = self.bridges[state.bridge]
+        for part, dropped in fragments.seen(self.space, bridge, self.blank, state):
+            if dropped:
+                reason = "the bridge drops fragments"
+                yield from self._advance(stacking.looked_up(part), number, None, reason)
+            else:
+                yield from self._matched(part, number)
+
+    def _matched(self, state: State, number: int) -> Iterator[tuple[State, int | None]]:
+        """Split a state by the table's flows, and act on each part."""
         bridge = self.bridges[state.bridge]
         table = bridge.tables.get(number)
         rest = state.cond

@@ -26,7 +26,6 @@ _CT_VALID = sum(CT_STATE_BITS[name] for name in ("new", "est", "rpl"))
 _IP_ANY = Need(SLOT["dl_type"].index, 0xFFFF, (0x0800, 0x86DD))
 _MPLS = Need(SLOT["dl_type"].index, 0xFFFF, (0x8847, 0x8848))
 _NOT_LATER = Need(SLOT["nw_frag"].index, 2, (0,))
-_TAGGED = Need(SLOT["vlan_tci"].index, 0x1000, (0x1000,))
 _UNWRITABLE = ("dl_vlan", "dl_vlan_pcp")
 """Fields without a name on OpenFlow's wire: the switch takes a set_field of one for another's."""
 
@@ -78,8 +77,8 @@ def header_ops(space: Space, action: Action) -> Iterator[Op]:
         case ofp.Mod("mod_tp_src" | "mod_tp_dst" as name, value):
             yield from _ports(space, name.removeprefix("mod_"), value)
         case ofp.Mod(name, value) if "vlan" in name:
-            ops = tuple(_vlan(space, name, value))
-            yield from ops if name.startswith("mod_") else guarded((_TAGGED,), ops)
+            # without a tag set_vlan_* can stand in OpenFlow 1.0 only, which pushes one as well
+            yield from _vlan(space, name, value)
         case ofp.SetMpls(part, value):
             field = FIELD[f"mpls_{part}"]
             yield from guarded((_MPLS,), _whole(space, field, value))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_LABELS = 3
 """Of MPLS; a push onto as many drops the whole packet."""
-_IP, _IPV6 = 0x0800, 0x86DD
+_IP, _IPV6, _ETH_VLAN = 0x0800, 0x86DD, 0x8100
 _MPLS = (0x8847, 0x8848)
 _DEFAULT_TTL = 64
 _EXPLICIT_NULL_V6 = 2
@@ -64,7 +64,7 @@ def reshape(
             state.stack = rest
             _shift(state, ((_TCI, _TCI1), (_TPID, _TPID1)))
             state.put(_TCI, ex.space.constant(16, 0x1000))
-            state.put(_TPID, ex.space.constant(16, ethertype))
+            state.put(_TPID, ex.space.constant(16, 0 if ethertype == _ETH_VLAN else ethertype))
             yield Continue(state)
         case ofp.PushMpls(ethertype):
             state.stack = rest

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _IN_PORT = SLOT["in_port"].index
 _DL_DST = SLOT["dl_dst"].index
 _VLAN = SLOT["vlan_tci"].index
+_BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vlan_tpid1"))
 
 
 def output(ex: Executor, state: State, frame: Run, port: int) -> Iterator[Outcome]:
@@ -52,7 +53,7 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
     peer = ex.links.get(End(state.bridge, port))
     if peer is not None and End(state.bridge, port) in ex.patches:
         return patched(ex, state, port, peer)
-    seen, state.slots = state.slots, wire(state)
+    seen, state.slots = state.slots, outgoing(ex, state)
     state.note(Hop(state.bridge, state.entered, port, state.slots if ex.explain else None))
     for watch in ex.watches:
         if watch.outgoing:
@@ -206,6 +207,16 @@ def committed(ex: Executor, state: State) -> Iterator[State]:
             for done in committed(ex, part):
                 done.astray = (*kept, *done.astray)
                 yield done
+
+
+def outgoing(ex: Executor, state: State) -> Slots:
+    """Return the headers that leave: a tag without the bit that says it is there is none."""
+    slots = wire(state)
+    tci = slots[_VLAN]
+    if tci is ex.blank[_VLAN] or tci.bits[12] != 0:
+        return slots
+    gone = (_VLAN, *_BEHIND_VLAN)
+    return tuple([ex.blank[i] if i in gone else vec for i, vec in enumerate(slots)])
 
 
 def wire(state: State) -> Slots:

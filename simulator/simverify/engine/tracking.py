@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import headers, outputs
 from simverify.engine import program as prog
+from simverify.engine.bridge import End
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
-from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
 from simverify.engine.state import Astray, EndVisit, Restore, Run, bits_of
 from simverify.packet.fields import SLOT

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from simverify.engine.bridge import Frags
     from simverify.openflow.pipeline import Pipeline
 
 SOCKETS = "sockets"
@@ -45,7 +46,7 @@ class Element:
             `station` has one (a pod, a remote host); `segment` is the wire between them.
         tracker: the connection tracker that its ct() use.
         ports: port name -> OpenFlow port number.
-        no_flood, fdb: see `engine.bridge.Bridge`.
+        no_flood, fdb, frags: see `engine.bridge.Bridge`.
     """
 
     name: str
@@ -55,3 +56,4 @@ class Element:
     tracker: str
     no_flood: frozenset[str] = frozenset()
     fdb: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    frags: Frags = "normal"

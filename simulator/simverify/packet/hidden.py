@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simverify.packet import wire
-from simverify.packet.slots import FRAGMENT_SHORT, QUOTED_NOTHING, QUOTED_TRACKABLE
+from simverify.packet.slots import BURIED, FRAGMENT_SHORT, QUOTED_NOTHING, QUOTED_TRACKABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +34,28 @@ def hidden(frame: bytes, *, vlan_limit: int = 1) -> dict[str, int]:
 def hidden_of(found: Frame, frame: bytes) -> dict[str, int]:
     """Return the hidden slots of a frame that was taken apart already."""
     headers = found.headers
-    slots = dict(zip(("vlan_tpid", "vlan_tpid1"), found.tpids, strict=False))
+    tpids = (0 if tpid == wire.ETH_VLAN else tpid for tpid in found.tpids)
+    slots = dict(zip(("vlan_tpid", "vlan_tpid1"), tpids, strict=False))
     if headers.get("dl_type") in (wire.ETH_IP, wire.ETH_IPV6):
         slots |= _ip(found, frame)
+    elif headers.get("dl_type") in (wire.ETH_MPLS, wire.ETH_MPLS_MCAST):
+        slots["buried"] = _buried(found.payload)
     return {name: value for name, value in slots.items() if value}
+
+
+def _buried(packet: bytes) -> int:
+    """Return what stands behind MPLS labels, 0 where that is no IP packet."""
+    dl_type = {4: wire.ETH_IP, 6: wire.ETH_IPV6}.get(packet[0] >> 4 if packet else 0)
+    if dl_type is None:
+        return 0
+    frame = bytes(12) + dl_type.to_bytes(2, "big") + packet
+    headers = {**wire.parse(frame), **hidden(frame)}
+    if headers.get("nw_proto") is None or "quoted" in headers:
+        return 0
+    value = 1
+    for slot in BURIED:
+        value = value << slot.width | headers.get(slot.name, 0)
+    return value
 
 
 def _ip(found: Frame, frame: bytes) -> dict[str, int]:
