@@ -99,9 +99,8 @@ class ActionWriter:
         found: list[str] = []
         for action in actions:
             match action:
-                case ofp.Mod(name, value) if self._keep and "_vlan_" in name and not tagged:
-                    found.append(f"{name}:{value}")
-                    tagged = tagged or name.startswith("mod")
+                case _ if self._keep and (word := _as_written(action)):
+                    found.append(word)
                 case ofp.Mod(name, value):
                     found += self._mod(name, value, proto, bool(tagged))
                     if tagged is not None:
@@ -449,6 +448,25 @@ def _nat(nat: ofp.Nat) -> str:
             if nat.port_max is not None:
                 text += f"-{nat.port_max}"
     return f"nat({','.join([text, *nat.flags])})"
+
+
+def _as_written(action: Action) -> str:
+    """Return what every version of ovs-ofctl reads, and versions print in other words."""
+    match action:
+        case ofp.Mod("mod_dl_src" | "mod_dl_dst" as name, value):
+            return f"{name}:{write_mac(value)}"
+        case ofp.Mod("mod_nw_src" | "mod_nw_dst" as name, value):
+            return f"{name}:{write_ipv4(value)}"
+        case ofp.Mod(name, value):
+            return f"{name}:{value}"
+        case ofp.Load(value, dst):
+            return f"load:{hexadecimal(value)}->{write_subfield(dst)}"
+        case ofp.SetMpls(part, value):
+            return f"set_mpls_{part}({value})"
+        case ofp.SetTunnel(tun_id, wide):
+            return f"set_tunnel{'64' if wide else ''}:{hexadecimal(tun_id)}"
+        case _:
+            return ""
 
 
 def experimenter(field: Field) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -75,11 +74,24 @@ class Bucket:
 def bucket_ids(buckets: tuple[Bucket, ...]) -> list[int]:
     """Return the buckets' ids: those written, and for the others the lowest that are free.
 
-    ovs-ofctl does not look at the first bucket for it, so that two may be the same.
+    ovs-ofctl looks only at what stands behind the last bucket that it gave an id, so that two
+    may be the same.
     """
-    taken = {bucket.bucket_id for bucket in buckets[1:]}
-    free = (number for number in itertools.count() if number not in taken)
-    return [next(free) if b.bucket_id is None else b.bucket_id for b in buckets]
+    found = []
+    free = 0
+    behind: set[int | None] | None = None
+    for place, bucket in enumerate(buckets):
+        if bucket.bucket_id is not None:
+            found.append(bucket.bucket_id)
+            continue
+        later = {other.bucket_id for other in buckets[place + 1 :]}
+        taken = later if behind is None else behind
+        while free in taken:
+            free += 1
+        found.append(free)
+        free += 1
+        behind = later
+    return found
 
 
 @dataclass(frozen=True, slots=True)

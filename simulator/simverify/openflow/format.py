@@ -43,7 +43,7 @@ class Printer:
         self._minor = minor(protocol)
         self._ports = ports
         self._tables = tables
-        self._matches = MatchWriter(0 if keep else self._minor, ports)
+        self._matches = MatchWriter(0 if keep else self._minor, ports, keep=keep)
         self._actions = ActionWriter(self._minor, ports, tables, keep=keep)
         self._texts: dict[tuple[int, object], tuple[Actions, str]] = {}
 

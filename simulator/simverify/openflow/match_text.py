@@ -18,7 +18,7 @@ from simverify.openflow.values import (
     write_mask,
     write_port,
 )
-from simverify.openflow.words import SHORTHANDS
+from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS
 from simverify.packet.fields import SLOT, SLOTS, STORAGE
 
 if TYPE_CHECKING:
@@ -225,8 +225,11 @@ class MatchWriter:
     told by the VLAN's id and the bit that says that there is one.
     """
 
-    def __init__(self, minor: int = 0, names: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, minor: int = 0, names: Mapping[int, str] | None = None, *, keep: bool = False
+    ) -> None:
         self._minor = minor
+        self._keep = keep
         self._names = names
         self._words: dict[int, tuple[Term, str]] = {}
 
@@ -291,6 +294,8 @@ class MatchWriter:
             raise ValueError(message)
         if index == _VLAN and self._minor >= 2 and (term.value, term.mask) == (0, 0xFFFF):
             return "vlan_tci=0x0000/0x1fff"
+        if self._keep and term.field.match_name in PRINTED_ONLY:
+            return "tun_" + _WRITERS[index](term)
         if index in _PORTS:
             return f"{term.field.match_name}={write_port(term.value, self._names)}"
         return _WRITERS[index](term)

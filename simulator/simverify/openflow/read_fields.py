@@ -84,6 +84,10 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
             reading.notes.append(outside)
     if mask != field.all_ones or field.name not in OF10_SET_FIELDS:
         reading.only(NXM_ANY | OXM)
+    narrow = field.bits == field.width != field.octets * 8 and field.kind != "tun_flags"
+    if slash and mask == field.all_ones and narrow:
+        # OVS keeps a mask of just the field's bits, where those are not whole octets.
+        return ofp.Load(value, ofp.Subfield(field, 0, field.bits))
     return ofp.SetField(field, value, mask)
 
 

@@ -1,0 +1,101 @@
+"""A short, seeded run of the comparison with ovs-ofctl, and laws over the same texts."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simverify.openflow import (
+    PROTOCOLS,
+    Printer,
+    Protocol,
+    format_meter,
+    parse_flow,
+    parse_group,
+    parse_meters,
+)
+from simverify.openflow.meaning import one_form
+from simverify.text import InputError
+from tests.openflow.differential import compare, reason, texts
+from tests.openflow.generate import Generator
+
+seeds = st.integers(0, 1 << 32)
+
+
+@pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="openvswitch-common is not installed")
+def test_generated_texts_are_read_as_ovs_ofctl_reads_them() -> None:
+    """No difference but those that are listed with their reason."""
+    differences = list(compare(texts(seed=2024, count=900)))
+    assert [str(d) for d in differences if reason(d) is None] == []
+    assert len(differences) < 90
+
+
+def test_the_generator_makes_valid_and_invalid_texts() -> None:
+    """A comparison of texts that all are refused would say nothing."""
+    ours = []
+    for _, text, protocol in texts(seed=3, count=300):
+        try:
+            parse_flow(text, protocol=protocol)
+        except InputError:
+            ours.append(False)
+        else:
+            ours.append(True)
+    assert 60 < sum(ours) < 290
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=seeds)
+def test_printing_and_reading_a_flow_gives_the_same_flow(seed: int) -> None:
+    """In the form that loses nothing: the same match, attributes, and meaning of the actions."""
+    text = Generator(seed, wrong=0).flow()
+    try:
+        flow = parse_flow(text)
+    except InputError:
+        return
+    printer = Printer("OpenFlow15", keep=True)
+    again = parse_flow(printer.flow(flow))
+    assert (again.match, again.table, again.priority) == (flow.match, flow.table, flow.priority)
+    assert (again.cookie, again.flags) == (flow.cookie, flow.flags)
+    assert one_form(again.actions) == one_form(flow.actions)
+    assert printer.flow(again) == printer.flow(flow)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=seeds, protocol=st.sampled_from(PROTOCOLS))
+def test_the_canonical_form_is_its_own(seed: int, protocol: Protocol) -> None:
+    """Printing what was read of a printed flow prints the same."""
+    text = Generator(seed, wrong=0).flow()
+    try:
+        flow = parse_flow(text, protocol=protocol)
+    except InputError:
+        return
+    printer = Printer(protocol)
+    once = printer.flow(flow)
+    try:
+        again = parse_flow(once)
+    except InputError as error:
+        codes = {d.code for d in error.diagnostics}
+        assert codes <= {"not-maskable", "no-usable-protocol", "unknown-field"}, once
+        return
+    assert printer.flow(again) == once
+
+
+@settings(max_examples=80, deadline=None)
+@given(seed=seeds)
+def test_groups_and_meters_survive_printing(seed: int) -> None:
+    """Printing and reading gives the same group and the same meter."""
+    generator = Generator(seed, wrong=0)
+    printer = Printer("OpenFlow15", keep=True)
+    try:
+        group = parse_group(generator.group(), protocol="OpenFlow15")
+    except InputError:
+        pass
+    else:
+        once = printer.group(group)
+        assert printer.group(parse_group(once)) == once
+    meter = parse_meters(generator.meter()).checked()[0]
+    again = parse_meters(format_meter(meter)).checked()[0]
+    assert (again.meter_id, again.flags, again.bands) == (meter.meter_id, meter.flags, meter.bands)
