@@ -406,6 +406,7 @@ class FlowReader:
     @staticmethod
     def _unknown(item: Item) -> Fault:
         known = [*MATCH_FIELDS, *SHORTHANDS, *ATTRIBUTES, "actions"]
+        known = [name for name in known if name not in _SELECTING]
         return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
 
 

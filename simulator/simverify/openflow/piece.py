@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+_MESSAGE = 240
+"""How long a message gets, in characters."""
+
+
 class Fault(Exception):  # noqa: N818 - one of many that are collected
     """What is wrong with characters `start` to `end` of the text that is being read."""
 
     def __init__(self, code: str, message: str, start: int, end: int, advice: str | None) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        # A word may be a megabyte long, and is shown with its place anyway.
+        long = len(message) > _MESSAGE
+        self.message = f"{message[:120]}...{message[-60:]}" if long else message
         self.start = start
         self.end = end
         self.advice = advice
@@ -68,7 +74,7 @@ class Piece:
 
     def unknown(self, code: str, what: str, known: Iterable[str], source: str) -> Fault:
         """Return the fault of a word that is none of `known`, with the nearest as advice."""
-        near = suggest(self.text, known)
+        near = suggest(self.text, known) if len(self.text) < _MESSAGE else None
         advice = f"{near} ({source})" if near else f"see {source}"
         return self.fault(code, f"no {what} named '{self.text}'", advice)
 
