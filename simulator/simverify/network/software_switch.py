@@ -1,0 +1,339 @@
+"""A software switch: frames in, frames out, with what was remembered kept between them.
+
+It is the executor that proves, run on packets of which every bit is known: there is no second
+semantics. What Open vSwitch decides by a hash is decided here for the first that is possible, or
+as `choose` says, and told with the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from simverify.engine.decided import DecidedChoices, Taken
+from simverify.engine.program import Program
+from simverify.engine.state import HEADERS, WIRE, Leaf, State
+from simverify.network.topology import Machine, Topology
+from simverify.openflow.flow import Flow
+from simverify.packet import wire
+from simverify.packet.fields import SLOT, SLOTS
+from simverify.packet.hidden import hidden_of
+from simverify.packet.rewrite import rewrite
+from simverify.space import Vec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from simverify.engine.bridge import Bridge
+    from simverify.engine.executor import Executor
+    from simverify.engine.state import Entry, Record, Slots
+    from simverify.space import Space
+
+APART = 1 << 62
+"""Flows of a table are never joined: every bit is known, so one of them is met."""
+_TUNNEL = tuple(slot for slot in SLOTS if slot.name.startswith("tun_"))
+_NAMED_HEADERS = tuple((index, SLOTS[index].name) for index in HEADERS)
+_ON_THE_WIRE = tuple((index, SLOTS[index].name) for index in WIRE)
+
+
+@dataclass(frozen=True, slots=True)
+class SentFrame:
+    """A packet that left; `frame` is None where only headers went in.
+
+    Attributes:
+        headers: slot name -> value; those that are 0 are left out.
+        tunnel: likewise, what a tunnel port is told.
+    """
+
+    switch: str
+    port: str
+    ofport: int
+    frame: bytes | None
+    headers: Mapping[str, int]
+    tunnel: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PacketIn:
+    """A packet that a controller gets."""
+
+    switch: str
+    table: int | None
+    reason: str
+    userdata: bytes
+    frame: bytes | None
+    headers: Mapping[str, int]
+    flow: Flow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What a switch does with one packet.
+
+    Attributes:
+        outputs: in order.
+        unknown: why the model cannot say what happens (all of it), if so.
+        drops: where copies of it were dropped, and why.
+        record: look-ups and what the trackers found, for explanations.
+        final: the packet as it was at its last end, and all of its fields.
+    """
+
+    outputs: tuple[SentFrame, ...]
+    packet_ins: tuple[PacketIn, ...]
+    choices: tuple[Taken, ...]
+    unknown: str | None
+    drops: tuple[Leaf, ...]
+    record: Record
+    final: Mapping[str, int]
+
+
+class SoftwareSwitch:
+    """The switches of a topology as one that runs; hosts, pods and segments are left out.
+
+    Args:
+        topology: what to run. Links between switches are followed; what leaves by any other port
+            is an output.
+        explain: keep a step for each look-up in `Reaction.record`.
+    """
+
+    def __init__(self, topology: Topology, *, explain: bool = False) -> None:
+        elements = {n: e for n, e in topology.elements.items() if e.kind == "switch"}
+        links = [
+            link
+            for link in topology.links
+            if link.one.element in elements and link.other.element in elements
+        ]
+        self.topology = Topology(elements, links)
+        self.explain = explain
+        self._machine = Machine(self.topology, "file", APART)
+        self._bridges = self._with_terminals()
+        self._wanted: dict[tuple[int, int], int] = {}
+        self._state = State(self.space.true, ())
+        self._blank: tuple[Vec, ...] = ()
+        self._packets = 0
+
+    @property
+    def space(self) -> Space:
+        """The space that its vectors belong to."""
+        return self._machine.space
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What the trackers remember, in order of making."""
+        return self._state.entries
+
+    def _with_terminals(self) -> list[Bridge]:
+        linked = {
+            (end.element, end.port)
+            for link in self.topology.links
+            for end in (link.one, link.other)
+        }
+        made = []
+        for bridge in self._machine.bridges(join_from=APART):
+            ends = (n for n, name in bridge.ports.items() if (bridge.name, name) not in linked)
+            made.append(replace(bridge, terminals=frozenset(ends)))
+        return made
+
+    def choose(self, switch: str, group: int, bucket: int) -> None:
+        """Take this bucket (counted from 0) of a group from here on, where it can be taken."""
+        self._wanted[self.topology.index[switch], group] = bucket
+
+    def memory(self) -> object:
+        """Return all that is remembered, for `restore`."""
+        return self._state.copy()
+
+    def restore(self, memory: object) -> None:
+        """Remember what was remembered when `memory` was taken."""
+        assert isinstance(memory, State)
+        self._state = memory.copy()
+
+    def flush_conntrack(self) -> None:
+        """Forget all connections."""
+        self._state.entries = ()
+
+    def receive(
+        self,
+        switch: str,
+        port: str | int,
+        frame: bytes,
+        *,
+        tunnel: Mapping[str, int] | None = None,
+    ) -> Reaction:
+        """Let a frame come in by a port.
+
+        Args:
+            switch: the switch's name.
+            port: its port, by name or number.
+            frame: from the destination's address on.
+            tunnel: tunnel fields by slot name, if it came through one.
+
+        Raises:
+            KeyError: no such switch or port.
+            WireError: fewer than 14 bytes.
+        """
+        found = wire.dissect(frame)
+        headers = {**found.headers, **hidden_of(found, frame)}
+        return self.inject(switch, port, headers, frame=frame, fields=tunnel)
+
+    def inject(
+        self,
+        switch: str,
+        port: str | int,
+        headers: Mapping[str, int],
+        *,
+        frame: bytes | None = None,
+        fields: Mapping[str, int] | None = None,
+    ) -> Reaction:
+        """Let a packet come in of which these headers are known, and no more.
+
+        Args:
+            switch: the switch's name.
+            port: its port, by name or number.
+            headers: slot name -> value; others are 0.
+            frame: that has these headers.
+            fields: further slots (tunnel, pkt_mark, ...) that are not in the frame.
+        """
+        element = self.topology.elements[switch]
+        number = element.ports[port] if isinstance(port, str) else port
+        choices = DecidedChoices(self.space, self._wanted)
+        executor = self._machine.executor(choices, explain=self.explain)
+        executor.bridges = self._bridges
+        start = self._start(executor, headers, fields or {})
+        start.bridge, start.entered = self.topology.index[switch], number
+        final = self._settled(executor.run([start])[0])
+        self._keep(final)
+        return self._reaction(final, choices, frame, headers)
+
+    def _start(
+        self, executor: Executor, headers: Mapping[str, int], fields: Mapping[str, int]
+    ) -> State:
+        slots = list(executor.blank)
+        for given in (headers, fields):
+            for name, value in given.items():
+                slot = SLOT[name]
+                slots[slot.index] = self.space.constant(slot.width, value)
+        start = State(self.space.true, tuple(slots))
+        start.entries = self._state.entries
+        start.learned = self._state.learned
+        start.serial = self._state.serial
+        start.packet = self._packets
+        self._packets += 1
+        return start
+
+    def _keep(self, final: State) -> None:
+        self._state.entries = final.entries
+        self._state.learned = final.learned
+        self._state.serial = final.serial
+
+    def _settled(self, final: State) -> State:
+        """Give every choice that is still open a value that is possible."""
+        if final.cond == self.space.true:
+            return final
+        assignment = self.space.witness(final.cond)
+        assert assignment is not None
+        settled = final.copy(self.space.true)
+        grounding = _Grounding(self.space, assignment)
+        settled.record = grounding.of(final.record)
+        settled.entries = grounding.of(final.entries)
+        settled.learned = grounding.of(final.learned)
+        settled.slots = grounding.of(final.slots)
+        return settled
+
+    def _reaction(
+        self,
+        final: State,
+        choices: DecidedChoices,
+        frame: bytes | None,
+        before: Mapping[str, int],
+    ) -> Reaction:
+        outputs: list[SentFrame] = []
+        packet_ins: list[PacketIn] = []
+        drops: list[Leaf] = []
+        unknown: str | None = None
+        last: Slots = final.slots
+        for event in final.record:
+            if not isinstance(event, Leaf):
+                continue
+            last = event.slots
+            if event.kind in ("delivered", "lost"):
+                outputs.append(self._sent(event, frame, before))
+            elif event.kind in ("punted", "expired"):
+                packet_ins.append(self._packet_in(event, frame, before))
+            elif event.kind == "dropped":
+                drops.append(event)
+            else:
+                unknown = unknown or event.reason
+        return Reaction(
+            tuple(outputs),
+            tuple(packet_ins),
+            tuple(choices.taken_buckets),
+            unknown,
+            tuple(drops),
+            final.record,
+            _nonzero(last, ((slot.index, slot.name) for slot in SLOTS)),
+        )
+
+    def _sent(self, leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> SentFrame:
+        assert leaf.port is not None
+        return SentFrame(
+            self.topology.names[leaf.bridge],
+            self.topology.port_name(leaf.bridge, leaf.port),
+            leaf.port,
+            self._frame(leaf, frame, before),
+            _nonzero(leaf.slots, _NAMED_HEADERS),
+            _nonzero(leaf.slots, ((slot.index, slot.name) for slot in _TUNNEL)),
+        )
+
+    def _packet_in(self, leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> PacketIn:
+        return PacketIn(
+            self.topology.names[leaf.bridge],
+            leaf.table,
+            "invalid_ttl" if leaf.kind == "expired" else leaf.reason,
+            b"",
+            self._frame(leaf, frame, before),
+            _nonzero(leaf.slots, _NAMED_HEADERS),
+            leaf.flow,
+        )
+
+    @staticmethod
+    def _frame(leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> bytes | None:
+        if frame is None:
+            return None
+        return rewrite(frame, before, _nonzero(leaf.slots, _ON_THE_WIRE))
+
+
+def _nonzero(slots: Slots, named: Any) -> dict[str, int]:
+    return {name: value for index, name in named if (value := slots[index].value)}
+
+
+class _Grounding:
+    """Puts the values of an assignment into everything that has vectors."""
+
+    def __init__(self, space: Space, assignment: Sequence[bool | None]) -> None:
+        self._space = space
+        self._assignment = assignment
+
+    def of(self, thing: Any) -> Any:
+        """Return `thing` with every vector a constant."""
+        if isinstance(thing, Vec):
+            if thing.constant:
+                return thing
+            value = self._space.value_of(thing, self._assignment)
+            return self._space.constant(thing.width, value)
+        if isinstance(thing, Flow):
+            return thing
+        if isinstance(thing, Program):
+            ops = self.of(thing.ops)
+            return thing if ops is thing.ops else Program(ops)
+        if isinstance(thing, tuple):
+            made = tuple(self.of(part) for part in thing)
+            return made if any(a is not b for a, b in zip(made, thing, strict=True)) else thing
+        if is_dataclass(thing) and not isinstance(thing, type):
+            changed = {}
+            for field in fields(thing):
+                old = getattr(thing, field.name)
+                new = self.of(old)
+                if new is not old:
+                    changed[field.name] = new
+            return replace(thing, **changed) if changed else thing
+        return thing

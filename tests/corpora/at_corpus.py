@@ -1,0 +1,184 @@
+"""Traces that Open vSwitch's own tests make, against the engine: the same outputs and packets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simverify.engine.table import checks_of
+from simverify.network import Element, Link, Port, Topology
+from simverify.network.software_switch import Reaction, SoftwareSwitch
+from simverify.openflow import parse_flows, parse_groups, parse_match
+from simverify.openflow.pipeline import Pipeline
+from simverify.packet.fields import SLOTS
+from simverify.text import InputError, Source
+from tests.corpora import datapath
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Trace = dict[str, Any]
+_MPLS = {"label": (20, 12), "tc": (3, 9), "bos": (1, 8), "ttl": (8, 0)}
+_NOT_HEADERS = re.compile(r"in_port|.*reg\d+|ct_.*|tun_.*|metadata|pkt_mark|skb_priority|recirc_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the engine did: `same`, `unknown` or `different`; `why` in words."""
+
+    kind: str
+    why: str = ""
+
+
+def traces(path: Path) -> list[Trace]:
+    """Return the traces that can be replayed from what was recorded."""
+    with gzip.open(path, "rt") as lines:
+        found = [json.loads(line) for line in lines]
+    return [trace for trace in found if trace["replay"] == "same"]
+
+
+def topology(trace: Trace) -> Topology:
+    """Return the bridges of a trace, and the patches between them."""
+    elements: dict[str, Element] = {}
+    peers: dict[str, Port] = {}
+    links = []
+    for name, bridge in trace["bridges"].items():
+        ports = {port["name"]: port["ofport"] for port in bridge["ports"]}
+        text = "\n".join(bridge["flows"])
+        flows = parse_flows(Source("flows", text), ports=ports).checked()
+        groups = parse_groups(Source("groups", "\n".join(bridge["groups"])), ports=ports).checked()
+        if bridge["config"].get("fail_mode") != "secure" and not flows:
+            flows = parse_flows(Source("flows", "priority=0,actions=NORMAL")).checked()
+        fdb = {}
+        for line in bridge["fdb"]:
+            port, vlan, mac, *_ = line.split()
+            ofport = 0xFFFE if port == "LOCAL" else int(port)
+            fdb[int(vlan), int(mac.replace(":", ""), 16)] = ofport
+        pipeline = Pipeline.of(flows, groups)
+        elements[name] = Element(name, "switch", pipeline, ports, "dp", frozenset(), fdb)
+        for port in bridge["ports"]:
+            if port["type"] == "patch":
+                peers[port["name"]] = Port(name, port["name"])
+    for name, bridge in trace["bridges"].items():
+        for port in bridge["ports"]:
+            if port["type"] == "patch" and port["options"]["peer"] > port["name"]:
+                links.append(Link(Port(name, port["name"]), peers[port["options"]["peer"]]))
+    return Topology(elements, links)
+
+
+def headers_of(text: str) -> dict[str, int]:
+    """Return the slots of a flow as `ofproto/trace` prints it."""
+    left, found = [], {}
+    for part in datapath.split(text):
+        name, _, value = part.partition("=")
+        if name in ("vlan_tci1", "skb_priority"):
+            found[name] = int(value, 0)
+        elif re.fullmatch(r"mpls_(label|tc|ttl|bos)[12]", name):
+            _, start = _MPLS[name[5:-1]]
+            slot = f"mpls_lse{name[-1]}"
+            found[slot] = found.get(slot, 0) | int(value, 0) << start
+        elif part != "in_port=ANY":
+            left.append(part)
+    match = parse_match(Source("flow", ",".join(left)))
+    return found | {SLOTS[slot].name: value for slot, value, _ in checks_of(match)}
+
+
+def datapath_ports(trace: Trace) -> dict[int, tuple[str, int]]:
+    """Return datapath port -> (bridge, OpenFlow port)."""
+    found: dict[int, tuple[str, int]] = {}
+    bridge = ""
+    for line in trace["dpif_show"].splitlines():
+        if named := re.fullmatch(r"  (\S+):", line):
+            bridge = named[1]
+        port = re.match(r"    \S+ (\d+)/(\d+|none):", line)
+        if port and port[2] != "none":
+            found[int(port[2])] = (bridge, int(port[1]))
+    return found
+
+
+def judge(trace: Trace) -> Verdict:
+    """Run a trace's packet, by every bucket that a hash may take, and compare what leaves."""
+    try:
+        made = topology(trace)
+        asked = headers_of(trace["segments"][0]["flow"])
+    except InputError as error:
+        return Verdict("unknown", f"cannot be read: {error.diagnostics[0].message}")
+    expected, choice = expect(trace)
+    if expected.odd:
+        return Verdict("unknown", f"the judge cannot read {expected.odd[0]}")
+    todo: list[dict[tuple[str, int], int]] = [{}]
+    met: set[tuple[str, int]] = set()
+    first: Verdict | None = None
+    while todo:
+        wanted = todo.pop(0)
+        reaction = _react(trace, made, asked, wanted)
+        verdict = compare(trace, expected, reaction, choice)
+        if verdict.kind == "same":
+            return verdict
+        first = first or verdict
+        for taken in reaction.choices:
+            at = made.names[taken.bridge], taken.group
+            if at not in met:
+                met.add(at)
+                count = len(made.elements[at[0]].pipeline.groups[taken.group].buckets)
+                todo.extend({**wanted, at: n} for n in range(count) if n != taken.bucket)
+    assert first is not None
+    return first
+
+
+def _react(
+    trace: Trace,
+    made: Topology,
+    asked: Mapping[str, int],
+    wanted: Mapping[tuple[str, int], int],
+) -> Reaction:
+    switch = SoftwareSwitch(made, explain=True)
+    for (name, group), bucket in wanted.items():
+        switch.choose(name, group, bucket)
+    start = {n: v for n, v in asked.items() if not _NOT_HEADERS.fullmatch(n)}
+    further = {n: v for n, v in asked.items() if n not in start and n != "in_port"}
+    bridge = trace["request"]["pos"][0]
+    if bridge not in made.elements:
+        port = re.search(r"in_port\((\d+)\)", " ".join(trace["request"]["pos"]))
+        bridge = datapath_ports(trace)[int(port[1])][0] if port else next(iter(made.elements))
+    return switch.inject(bridge, asked.get("in_port", 0xFFFF), start, fields=further)
+
+
+def expect(trace: Trace) -> tuple[datapath.Seen, bool]:
+    """Return what the segments do together, and whether a hash decides how it goes on."""
+    seen = datapath.Seen()
+    for segment in trace["segments"]:
+        headers = headers_of(segment["flow"])
+        now = {n: v for n, v in headers.items() if not _NOT_HEADERS.fullmatch(n)}
+        datapath.run(segment["datapath_actions"] or "", now, seen)
+    choice = any(end.startswith("hash(") for end in seen.ends)
+    return seen, choice
+
+
+def compare(trace: Trace, expected: datapath.Seen, reaction: Reaction, choice: bool) -> Verdict:
+    """Compare outputs as multisets; where a hash decides, only those before it."""
+    if reaction.unknown:
+        return Verdict("unknown", reaction.unknown)
+    ports = datapath_ports(trace)
+    wanted = sorted(
+        (ports.get(port, ("?", port)), sorted((n, v) for n, v in headers.items() if v))
+        for port, headers in expected.outputs
+    )
+    got = sorted(
+        ((sent.switch, sent.ofport), sorted(sent.headers.items())) for sent in reaction.outputs
+    )
+    if choice:
+        if not reaction.choices:
+            return Verdict("different", "the engine met no group that hashes")
+        if all(one in got for one in wanted):
+            return Verdict("same")
+        return Verdict("different", f"before the hash: {wanted} expected, got {got}")
+    if wanted != got:
+        return Verdict("different", f"outputs {wanted} expected, got {got}")
+    if bool(expected.punts) != bool(reaction.packet_ins):
+        return Verdict("different", f"{expected.punts} packet-ins, got {len(reaction.packet_ins)}")
+    return Verdict("same")
