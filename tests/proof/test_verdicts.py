@@ -94,7 +94,8 @@ def test_a_drop_on_purpose_is_refuted_and_not_vacuous(small: Small) -> None:
 
 def test_an_unmodelled_action_makes_unknown_what_reaches_it(small: Small) -> None:
     """Named with its flow; a case that does not reach it is proved as before."""
-    flows = f"priority=40000,in_port=1,tcp,tp_dst=80 actions=encap(nsh(md_type=1)),output:2\n{BOTH_WAYS}"
+    line = "priority=40000,in_port=1,tcp,tp_dst=80 actions=encap(nsh(md_type=1)),output:2"
+    flows = f"{line}\n{BOTH_WAYS}"
     result = small.ask(flows)
     assert result.verdict == "unknown"
     delivered = claim(result, "delivered")
