@@ -257,6 +257,8 @@ def test_four_labels_drop_the_whole_packet_and_are_not_claimed(twin: Twin) -> No
     frame = build({**MACS, **FRAMES["udp"]})
     assert twin.real(1, frame) == []
     assert twin.unknown(1, frame)
+    twin.load(f"ip actions={push},output:2")
+    assert twin.send(1, frame) == []
 
 
 def test_what_is_behind_a_label_may_be_unknown() -> None:

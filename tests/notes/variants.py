@@ -73,12 +73,12 @@ def overrides(variant: str, order: str) -> simverify.Overrides:
 
 
 @cache
-def asked(variant: str, order: str):  # type: ignore[no-untyped-def]
-    """Return the notes' cases in a variant: name -> (case, network, question)."""
+def asked(variant: str, order: str, file: str = "cases.yaml"):  # type: ignore[no-untyped-def]
+    """Return the cases of a file in a variant: name -> (case, network, question)."""
     from simverify.proof.casefile import load_cases, open_cases
 
     over = overrides(variant, order)
-    bound = load_cases(open_cases([HOME / "cases.yaml"]), sets=over.sets, adjust=over.adjust)
+    bound = load_cases(open_cases([HOME / file]), sets=over.sets, adjust=over.adjust)
     return {item[0].name: item for item in questions(bound, Loader(over))}
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from simverify.engine.state import State
 
 _NW_PROTO = SLOT["nw_proto"].index
-_TUPLE = tuple(SLOT[n].index for n in ("nw_src", "nw_dst", "tp_src", "tp_dst"))
+_TUPLE = tuple(
+    SLOT[n].index for n in ("tp_src", "tp_dst", "nw_src", "ipv6_src", "nw_dst", "ipv6_dst")
+)
+_SCTP = 132
 
 
 def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterator[Outcome]:
@@ -74,8 +77,9 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
 
 def hashed(state: State) -> object:
     """Return what dp_hash looks at: addresses, protocol, TCP ports; either direction alike."""
-    src, dst, sport, dport = (state.slots[i] for i in _TUPLE)
+    sport, dport, *addresses = (state.slots[i] for i in _TUPLE)
+    src, dst = tuple(addresses[:2]), tuple(addresses[2:])
     proto = state.slots[_NW_PROTO]
-    if proto.constant and proto.value != TCP:
+    if proto.constant and proto.value not in (TCP, _SCTP):
         return (proto, frozenset((src, dst)))
     return (proto, frozenset(((src, sport), (dst, dport))))

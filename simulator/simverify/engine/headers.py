@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import lifetime
+from simverify.engine import lifetime, stacking
 from simverify.engine.outcome import Continue
 from simverify.engine.state import Leaf
 from simverify.openflow import actions as ofp
@@ -99,7 +99,7 @@ def _split(state: State, where: Set) -> tuple[State | None, State | None]:
 
 
 def _labels(ex: Executor, state: State) -> int | None:
-    """Return how many labels are known to be there, None where that is open."""
+    """Return how many labels are there as far as the switch looks, None where that is open."""
     for place, slot in enumerate(_LABELS):
         bottom = ex.space.slice(state.slots[slot], 8, 1)
         if not bottom.constant:
@@ -117,10 +117,12 @@ def _push_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterat
         return
     if dl_type.value in _MPLS:
         count = _labels(ex, state)
-        if count is None or count == MAX_LABELS:
-            # whether outputs before it stand depends on the whole translation
-            reason = "push_mpls onto three labels drops the whole packet"
-            yield from ex.give_up(state, frame, reason)
+        if count is None:
+            yield from ex.give_up(state, frame, "push_mpls onto labels that are not known")
+            return
+        if count == MAX_LABELS:
+            reason = f"push_mpls onto {MAX_LABELS} labels: the switch drops the whole packet"
+            yield from stacking.dropped_whole(ex, state, frame, reason)
             return
         _shift(state, tuple(zip(_LABELS[count - 1 :: -1], _LABELS[count:0:-1], strict=True)))
         state.put(_LABELS[0], space.replace(state.slots[_LABELS[0]], 8, space.constant(1, 0)))

@@ -113,8 +113,13 @@ def looked_up(state: State) -> State:
 
 
 def too_deep(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
-    """Drop what recursed too deep: the translation is given up, with what it had output before."""
+    """Drop what recursed too deep."""
     reason = "more than 64 levels of resubmit: the switch drops the whole packet"
+    yield from dropped_whole(ex, state, frame, reason)
+
+
+def dropped_whole(ex: Executor, state: State, frame: Run, reason: str) -> Iterator[Outcome]:
+    """Drop a packet: the translation is given up, with what it had output before."""
     if state.emitted:
         yield from ex.give_up(state, frame, reason)
         return

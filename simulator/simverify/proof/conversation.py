@@ -12,6 +12,9 @@ from simverify.engine.state import Hop, Leaf, Meta, State, Tuple4, blank
 from simverify.engine.table import checks_of
 from simverify.network.element import SOCKETS
 from simverify.proof.headers import (
+    ECHO_REPLY,
+    ECHO_REQUEST,
+    ICMP,
     SYN,
     TCP,
     index,
@@ -136,6 +139,10 @@ class Conversation:
                 state.cond = state.cond & self.space.at_least(values[index("nw_ttl")], 1)
             if self._proto == TCP:
                 values[index("tcp_flags")] = self.space.constant(12, turn.flags)
+            if self._proto == ICMP:
+                kind = ECHO_REQUEST if turn.role == "request" else ECHO_REPLY
+                values[index("icmp_type")] = self.space.constant(8, kind)
+                values[index("icmp_id")] = self.slots[index("icmp_id")]
             header = _with(blank(self.space), values)
         state.slots = header
         state.bridge = self._sender
@@ -372,7 +379,8 @@ class Conversation:
         from ipaddress import IPv4Address
 
         value = self.space.value_of
-        return f"{IPv4Address(value(address, a))}:{value(port, a)}"  # type: ignore[arg-type]
+        text = str(IPv4Address(value(address, a)))  # type: ignore[arg-type]
+        return text if self._proto == ICMP else f"{text}:{value(port, a)}"  # type: ignore[arg-type]
 
     def _ends(self, tuple4: Tuple4, a: Sequence[bool | None]) -> str:
         return (

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from simverify.engine.choice import NAT_PORTS_BESIDE
-from simverify.engine.state import HEADERS, Slots, blank
+from simverify.engine.state import HEADERS, WIRE, Slots, blank
 from simverify.engine.table import checks_of
 from simverify.packet.fields import SLOT, SLOTS, TCP_FLAG_BITS
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from simverify.space import Set, Space, Vec
 
 IPV4 = 0x0800
-TCP, UDP = 6, 17
+ICMP, TCP, UDP = 1, 6, 17
+ECHO_REQUEST, ECHO_REPLY = 8, 0
 SYN, ACK, RST, FIN = (TCP_FLAG_BITS[name] for name in ("syn", "ack", "rst", "fin"))
 TTL_COPIES = 24
 """How often a packet's TTL can be decremented with its bits side by side in the order."""
 
 _OPEN = ("nw_src", "tp_src", "nw_dst", "tp_dst", "nw_tos", "nw_ttl")
+_OPEN_ECHO = ("nw_src", "nw_dst", "nw_tos", "nw_ttl", "icmp_id")
 
 
 def index(name: str) -> int:
@@ -63,7 +65,8 @@ def opening(
     """Return the first packet: its slots, and which values of its open bits it may have.
 
     What `packet` does not say is open, within what a real sender uses: ports from 1, a TTL from
-    1 (those that do not suffice are set aside later), any TOS. Unless `packet` says otherwise,
+    1 (those that do not suffice are set aside later), any TOS; ICMP is an echo request, with any
+    identifier. Unless `packet` says otherwise,
     the source is one of `sources` and the destination one of `targets` (any where None); a source
     that `packet` names is spoofed if it is not the sender's.
     """
@@ -75,7 +78,11 @@ def opening(
         fixed[source] = _common(sources)
     if target not in said and targets is not None:
         fixed[target] = _common(targets)
-    slots = _opened(space, fixed, _OPEN)
+    is_echo = fixed.get(index("nw_proto")) == (ICMP, 0xFF)
+    if is_echo:
+        fixed[index("icmp_type")] = (ECHO_REQUEST, 0xFF)
+        said |= {index("tp_src"), index("tp_dst")}
+    slots = _opened(space, fixed, _OPEN_ECHO if is_echo else _OPEN)
     if source not in said:
         within = within_prefixes(space, slots[source], sources)
     if target not in said and targets is not None:
@@ -149,7 +156,7 @@ def open_bits(space: Space, slots: Slots) -> list[tuple[str, int, int]]:
     """Return (slot name, lowest bit, width) of each run of open bits of a packet's headers."""
     del space
     runs = []
-    for slot in (SLOTS[i] for i in HEADERS):
+    for slot in (SLOTS[i] for i in WIRE):
         vec = slots[slot.index]
         start = None
         for bit in range(slot.width + 1):

@@ -165,11 +165,13 @@ def question_of(case: CaseSpec, network: Network) -> Question:
 
 
 def _unsupported(packet: Match) -> str | None:
-    """Say what of a request cannot be judged: conversations of other protocols than TCP and UDP."""
+    """Say what of a request cannot be judged: conversations of TCP, UDP and ICMP echoes can."""
     values = {term.field.name: term.value for term in packet.terms}
     proto = values.get("nw_proto", values.get("ip_proto"))
-    if values.get("eth_type", values.get("dl_type")) != 0x0800 or proto not in (6, 17):
-        return "conversations of protocols other than TCP and UDP over IPv4 are not modelled"
+    if values.get("eth_type", values.get("dl_type")) != 0x0800 or proto not in (1, 6, 17):
+        return "conversations of protocols other than TCP, UDP and ICMP over IPv4 are not modelled"
+    if proto == 1 and (values.get("icmp_type", 8), values.get("icmp_code", 0)) != (8, 0):
+        return "of ICMP only conversations of echo requests and replies are modelled"
     return None
 
 
