@@ -214,7 +214,12 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
     "ovs-ofctl does not look at a value after a word such as ip": lambda d: _stricter(
         d, "unknown-field"
     ),
-    "ovs-ofctl keeps nd_options_type where tcp_flags are": lambda d: "nd_options_type" in d.text,
+    "ovs-ofctl keeps nd_options_type where tcp_flags are": lambda d: bool(
+        re.search("nd_options_type|icmp6.*tcp_flags|tcp_flags.*icmp6", d.text)
+    ),
+    "ovs-ofctl keeps icmp_type where ports are, and does not print its mask": lambda d: bool(
+        re.search("icmp", d.text) and re.search("(tp|tcp|udp|sctp)_(src|dst)", d.text)
+    ),
     "ovs-ofctl does not print ct_nw_proto=0": lambda d: bool(
         re.search("ct_nw_proto=0(x0)?(?![0-9a-fx])", d.text)
     ),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from simverify.openflow.action_table import ACTION
 from simverify.openflow.actions import Conjunction, GotoTable
 from simverify.openflow.check import APART, GOTO_STEP, needs_of, step_of
-from simverify.openflow.piece import Fault, Item, Piece, single, spans, split
+from simverify.openflow.piece import Fault, Item, only, spans
 from simverify.openflow.protocol import ANY
 from simverify.openflow.read_output import output_to
 from simverify.openflow.reading import MAX_DEPTH, Placed, Reading
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.openflow.actions import Action, Actions
+    from simverify.openflow.piece import Piece
 
 
 NO_GOTO = 1 << 16
@@ -153,7 +154,7 @@ class ActionReader:
         return word
 
     def _read_word(self, token: str) -> _Word:
-        item = single(token) or next(split(Piece(token)))
+        item = only(token)
         if item.key.text == "drop":
             return _Word(None, notes=_note_argument(item))
         reading = Reading(self._ports, self._tables, self.read, self._parts, lenient=self._lenient)

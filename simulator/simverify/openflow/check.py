@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HELPERS = {"ftp": "TCP", "tftp": "UDP"}
 OF10_ONLY = OF10_ANY | NXM_ANY
 _DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN = range(5)
-_PACKET_TYPE, _FRAG = 7, 8
+_PACKET_TYPE = 7
 _TAG = (0x1000, 0x1000)
 
 
@@ -150,7 +150,7 @@ class Checker:
             case ofp.DecNshTtl():
                 self._tolerate(self._holds("NSH"))
             case ofp.FinTimeout():
-                self._tolerate(holds(PREREQUISITES["TCP"], tuple(self._kind)))
+                self._tolerate(self._ip() and self._kind[_NW_PROTO] == (6, 0xFF))
             case ofp.Encap(kind, _):
                 self._encapsulate(kind)
             case ofp.Decap():
@@ -533,13 +533,7 @@ def has(name: str, kind: Kind) -> bool:
     if name == "Ethernet":
         packet = kind[_PACKET_TYPE]
         return packet is None or packet[0] == 0
-    if not holds(PREREQUISITES[name], kind):
-        return False
-    later = (kind[_FRAG] or (0, 0))[0] & 2
-    return not (later and name in _IN_FIRST_FRAGMENT)
-
-
-_IN_FIRST_FRAGMENT = ("TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "ND")
+    return holds(PREREQUISITES[name], kind)
 
 
 def match_formats(terms: Iterable[Term]) -> int:

@@ -82,13 +82,16 @@ class FlowText:
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
-    def formats(self) -> int:
-        """Return the flow formats that can carry the flow."""
+    def formats(self, *, lenient: bool = False) -> int:
+        """Return the flow formats that can carry the flow.
+
+        With `lenient` the flags do not count: OpenFlow 1.0 prints those of later versions.
+        """
         usable = self.usable & match_formats(self.match.terms)
         if "table" in self.attributes:
             usable &= TABLE_ID
         for name, formats in _FORMATS.items():
-            if name in self.attributes:
+            if name in self.attributes and not lenient:
                 usable &= formats
         return usable
 

@@ -61,6 +61,12 @@ Kind = tuple[tuple[int, int] | None, ...]
 """What a match says of the slots that decide what else a packet has, in `_DECIDING`'s order."""
 
 
+IN_FIRST_FRAGMENT = frozenset({
+    "TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "ND", "ND solicit", "ND advert",
+})  # fmt: skip
+"""What later fragments do not have."""
+
+
 def kind_of(found: Mapping[int, tuple[int, int]]) -> Kind:
     """Return what decides which fields a packet of this match has."""
     return tuple(map(found.get, _DECIDING))
@@ -69,6 +75,8 @@ def kind_of(found: Mapping[int, tuple[int, int]]) -> Kind:
 def holds(row: Prerequisite, kind: Kind) -> bool:
     """Whether packets of this kind have what `row` asks for."""
     if row.name.startswith("CT") and not _ct_valid(kind[5]):
+        return False
+    if (kind[8] or (0, 0))[0] & 2 and row.name in IN_FIRST_FRAGMENT:
         return False
     by_slot = dict(zip(_DECIDING, kind, strict=True))
     if row.needs and by_slot[_PACKET] is not None:
@@ -164,6 +172,7 @@ _ICMP = {
 _REFUSED = {slot.index for slot in SLOTS if slot.name.startswith(("nsh_", "ct_nw", "ct_ipv6"))}
 
 
+_TRANSPORT = {SLOT[name].index for name in ("tp_src", "tp_dst", "tcp_flags", "icmp_type")}
 _LABEL = SLOT["ipv6_label"].index
 _ETHERNET = {SLOT[name].index for name in ("dl_src", "dl_dst", "dl_type", "vlan_tci")}
 
@@ -189,7 +198,13 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
             return found, tuple(dropped), tuple(refused)
         for slot in bad:
             del found[slot]
-            hard = slot in _REFUSED or slot in _ETHERNET or (slot == _LABEL and dl_type == 0x0800)
+            later = (found.get(_FRAG) or (0, 0))[0] & 2 and slot in _TRANSPORT
+            hard = (
+                later
+                or slot in _REFUSED
+                or slot in _ETHERNET
+                or (slot == _LABEL and dl_type == 0x0800)
+            )
             (refused if hard else dropped).append(slot)
 
 

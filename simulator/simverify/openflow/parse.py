@@ -174,7 +174,7 @@ def parse_flows(
             said = reader.read(line.replace("\ufeff", " ") if number == 1 else line)
             unfit = None
             if wanted != ANY or not said.usable & OF15 or said.restricts():
-                unfit = unusable(said, wanted, protocol, line)
+                unfit = unusable(said, wanted, protocol, line, lenient=lenient)
             if said.faults or said.warnings or unfit is not None:
                 at = source.line_starts[number - 1]
                 diagnostics += [diagnose(source, fault, at, "warning") for fault in said.warnings]
@@ -282,9 +282,11 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def unusable(said: FlowText, wanted: int, protocol: Protocol | None, line: str) -> Fault | None:
+def unusable(
+    said: FlowText, wanted: int, protocol: Protocol | None, line: str, *, lenient: bool = False
+) -> Fault | None:
     """Return the fault of a flow that no wanted version of OpenFlow can carry."""
-    formats = said.formats()
+    formats = said.formats(lenient=lenient)
     if formats & wanted:
         return None
     have = [name for name, bits in FORMATS.items() if formats & bits]

@@ -164,7 +164,7 @@ def _value_end(text: str, place: int) -> int:
 
 _LEVEL = r"[^(), \t\r\n]*"
 _WORD = re.compile(
-    rf"{_LEVEL}(?:\([^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*\){_LEVEL})?(?:,|$)"
+    rf"{_LEVEL}(?:\([^()]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\)[^()]*)*\)(?:->{_LEVEL})?)?(?:,|$)"
 )
 _SINGLE = re.compile(r"([^:=(), \t\r\n]+)(?:([=:])([^(), \t\r\n]*))?")
 
@@ -219,6 +219,21 @@ def single(text: str) -> Item | None:
     if opened:
         return Item(key, Piece(found.group(3), found.start(3)), opened, len(text))
     return Item(key, Piece("", len(text)), "", len(text))
+
+
+def only(text: str) -> Item:
+    """Return the one item of a text.
+
+    Raises:
+        Fault: there are several.
+    """
+    item = single(text)
+    if item is not None:
+        return item
+    items = list(split(Piece(text)))
+    if len(items) != 1:
+        raise Piece(text).fault("extra-word", "one word is expected")
+    return items[0]
 
 
 def _wrapped(text: str) -> Item | None:

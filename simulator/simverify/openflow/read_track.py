@@ -10,7 +10,7 @@ from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING, Any, cast
 
 from simverify.openflow import actions as ofp
-from simverify.openflow.piece import Fault, Piece, single, spans, split
+from simverify.openflow.piece import Fault, only, spans, split
 from simverify.openflow.read_fields import arrow
 from simverify.openflow.reading import read_table
 from simverify.openflow.subfields import read_subfield, read_target
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from simverify.openflow.action_list import ActionList
-    from simverify.openflow.piece import Item
+    from simverify.openflow.piece import Item, Piece
     from simverify.openflow.reading import Reading
 
 _CT_WORDS = ("commit", "force", "table", "zone", "nat", "exec", "alg")
@@ -37,9 +37,7 @@ def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
         token = piece.text[start:end]
         part = reading.parts.get(token) or _quick_nat(token)
         if part is None:
-            part = _read_ct_part(
-                single(token) or next(split(Piece(token))), piece.at + start, reading
-            )
+            part = _read_ct_part(only(token), piece.at + start, reading)
             if len(reading.parts) < _MAX_PARTS:
                 reading.parts[token] = part
         name, value = cast("tuple[str, Any]", part)

@@ -262,7 +262,8 @@ def read_value(
     Raises:
         Fault: not a value of this field, or a mask that it cannot have.
     """
-    if piece.text in ("*", "ANY"):
+    # a port's ANY is the number 0xffff; elsewhere it is how a mask of nothing is printed
+    if piece.text == "*" or (piece.text == "ANY" and field.kind not in ("port", "port32")):
         return 0, 0
     full = field.all_ones
     if not piece:

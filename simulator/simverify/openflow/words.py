@@ -61,6 +61,7 @@ def _shorthand(pairs: tuple[tuple[str, int], ...]) -> Placed:
 
 _SHORTHANDS = {word: _shorthand(pairs) for word, pairs in SHORTHANDS.items()}
 _VLAN_TCI = SLOT["vlan_tci"].index
+_PACKET_TYPE = SLOT["packet_type"].index
 _PRESENT = SLOT["tun_metadata_present"].index
 
 
@@ -175,7 +176,7 @@ def place(field: Field, value: int, mask: int) -> Placed:
             value &= 0xFF
         case "packet_type" if not value:
             # Ethernet, which every packet of an Ethernet bridge is.
-            return ()
+            return ((_PACKET_TYPE, 0, 0, field.all_ones),)
         case "in_port_oxm" | "actset_output" | "in_port":
             mask = OFPP_NONE if mask else 0
             value &= mask
