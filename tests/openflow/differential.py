@@ -158,7 +158,7 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
         bool(re.search("nsh_?c[1-4]", d.text)) and _both(d)
     ),
     "OpenFlow 1.2 to 1.5 have no vlan_tci, 1.0 no tag bit: bits are lost or refused": lambda d: (
-        bool(re.search(r"\bvlan_(tci|vid)\b|dl_vlan", d.text))
+        bool(re.search(r"(?i)vlan_(tci|vid)|dl_vlan", d.text))
     ),
     "ovs-ofctl forgets bits of a port's field of more than 64 bits": lambda d: (
         _stricter(d, "too-wide") or ("output:" in d.text and "tun_metadata" in d.text and _both(d))
@@ -217,8 +217,15 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
     "ovs-ofctl keeps nd_options_type where tcp_flags are": lambda d: bool(
         re.search("nd_options_type|icmp6.*tcp_flags|tcp_flags.*icmp6", d.text)
     ),
-    "ovs-ofctl keeps icmp_type where ports are, and does not print its mask": lambda d: bool(
-        re.search("icmp", d.text) and re.search("(tp|tcp|udp|sctp)_(src|dst)", d.text)
+    "ovs-ofctl keeps icmp_type where ports are, and does not print its mask": lambda d: (
+        bool(re.search("icmp_(type|code)=", d.ours.canonical or ""))
+        and bool(re.search("(tp|tcp|udp|sctp)_(src|dst)", d.text))
+    ),
+    "ovs-ofctl does not print a mask of whole octets of tun_metadata": lambda d: (
+        _both(d) and bool(re.search(r"tun_metadata\d+(\[|=[^,\s]*/)", d.text))
+    ),
+    "ovs-ofctl looks for the letters 'bucket' anywhere": lambda d: (
+        d.kind == "group" and "bucket" in d.ours.why and d.theirs.canonical is not None
     ),
     "ovs-ofctl does not print ct_nw_proto=0": lambda d: bool(
         re.search("ct_nw_proto=0(x0)?(?![0-9a-fx])", d.text)

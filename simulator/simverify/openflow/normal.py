@@ -61,9 +61,7 @@ Kind = tuple[tuple[int, int] | None, ...]
 """What a match says of the slots that decide what else a packet has, in `_DECIDING`'s order."""
 
 
-IN_FIRST_FRAGMENT = frozenset({
-    "TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6", "ND", "ND solicit", "ND advert",
-})  # fmt: skip
+IN_FIRST_FRAGMENT = frozenset(("TCP", "UDP", "SCTP"))
 """What later fragments do not have."""
 
 
@@ -172,7 +170,7 @@ _ICMP = {
 _REFUSED = {slot.index for slot in SLOTS if slot.name.startswith(("nsh_", "ct_nw", "ct_ipv6"))}
 
 
-_TRANSPORT = {SLOT[name].index for name in ("tp_src", "tp_dst", "tcp_flags", "icmp_type")}
+_TRANSPORT = {SLOT[name].index for name in ("tp_src", "tp_dst", "tcp_flags")}
 _LABEL = SLOT["ipv6_label"].index
 _ETHERNET = {SLOT[name].index for name in ("dl_src", "dl_dst", "dl_type", "vlan_tci")}
 
