@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64
 """Levels of resubmit to the same or an earlier table; Open vSwitch drops the packet beyond."""
+MAX_RESUBMITS = 4096
+"""In one translation; beyond, Open vSwitch drops the packet."""
 MAX_VISITS = 64
 """Bridges that one packet may pass; beyond, its fate is unknown."""
 
@@ -136,7 +138,7 @@ class Executor:
             key = (table, *state.key())
             found = waiting.get(key)
             if found is not None:
-                found.cond = found.cond | state.cond
+                found.join(state)
                 return
             waiting[key] = state
             place = len(state.visits) * 8 + state.recircs
@@ -223,6 +225,7 @@ class Executor:
             state.passes += 1
             state.recircs = 0
             state.depth = 0
+            state.resubmits = (0, 0)
         state.emitted = False
         state.pushed, state.actset = (), ()
         ttl_free = (*state.slots[:_NW_TTL], *state.slots[_NW_TTL + 1 :])
@@ -381,6 +384,9 @@ class Executor:
                 state.conn = frame.conn
                 state.meta = frame.meta
                 state.astray = frame.astray
+                if state.passes != frame.passes:
+                    # another translation, which counted for itself
+                    state.resubmits = frame.resubmits
                 state.passes = frame.passes
                 state.recircs = frame.recircs
                 state.depth = frame.depth
@@ -479,20 +485,15 @@ class Executor:
                     state.stack = rest
                     yield from outputs.flood(self, state, frame, kind)
                     return
-                case prog.Punt(reason):
-                    state.note(
-                        Leaf(
-                            "punted",
-                            state.bridge,
-                            None,
-                            frame.table,
-                            frame.flow,
-                            reason,
-                            state.slots,
-                        )
-                    )
+                case prog.Punt(reason, userdata, pause):
+                    at = (state.bridge, None, frame.table, frame.flow)
+                    state.note(Leaf("punted", *at, reason, state.slots, userdata))
                     state.emitted = True
-                    continue
+                    if not pause:
+                        continue
+                    stacking.leave(state, below)
+                    yield Continue(state)
+                    return
                 case prog.EnterGroup(group_id):
                     state.stack = rest
                     yield from grouping.enter_group(self, state, frame, group_id)
@@ -549,7 +550,15 @@ class Executor:
         if state.depth > MAX_DEPTH:
             yield from stacking.too_deep(self, state, frame)
             return
-        yield Settled(state, table)
+        least, most = state.resubmits
+        state.resubmits = least + 1, most + 1
+        if most < MAX_RESUBMITS:
+            yield Settled(state, table)
+        elif least < MAX_RESUBMITS:
+            yield from self.give_up(state, frame, f"perhaps more than {MAX_RESUBMITS} resubmits")
+        else:
+            reason = f"more than {MAX_RESUBMITS} resubmits: the switch drops the whole packet"
+            yield from stacking.dropped_whole(self, state, frame, reason)
 
     # output
 

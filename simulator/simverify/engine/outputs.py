@@ -176,6 +176,7 @@ def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack
             state.depth,
             state.pushed,
             state.actset,
+            state.resubmits,
             clone,
         ),
         rest,

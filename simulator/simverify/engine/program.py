@@ -76,9 +76,11 @@ class Flood:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Punt:
-    """To the controller."""
+    """To the controller; a pause leaves it to the controller how the packet goes on."""
 
     reason: str
+    userdata: bytes = b""
+    pause: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -309,7 +311,7 @@ class Compiler:
             case ofp.OutputReg(src):
                 yield EmitBits(pieces(src))
             case ofp.Controller():
-                yield Punt(action.reason)
+                yield Punt(action.reason, action.userdata or b"", action.pause)
             case ofp.Resubmit(port, table, original):
                 yield Lookup(table, None if port == OFPP_IN_PORT else port, original)
             case ofp.GotoTable(table):

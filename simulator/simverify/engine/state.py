@@ -163,6 +163,7 @@ class Leaf:
         table, flow: what decided; no flow at a miss.
         reason: in words.
         slots: its headers there.
+        userdata: of the action that sent it to a controller.
     """
 
     kind: LeafKind
@@ -172,6 +173,7 @@ class Leaf:
     flow: Flow | None
     reason: str
     slots: Slots
+    userdata: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,8 @@ class State:
         passes: translations so far; what one of them learns is seen from the next on.
         recircs: recirculations in this visit.
         depth: levels of resubmit, as Open vSwitch counts them.
+        resubmits: look-ups of this translation, at least and at most: states that differ in it
+            alone are one.
         emitted: whether this visit has put the packet anywhere.
         entries, learned: what trackers and tables have remembered, in order of making.
         record: what happened, in order.
@@ -264,6 +268,7 @@ class State:
         "pushed",
         "recircs",
         "record",
+        "resubmits",
         "serial",
         "slots",
         "stack",
@@ -283,6 +288,7 @@ class State:
         self.passes = 0
         self.recircs = 0
         self.depth = 0
+        self.resubmits = (0, 0)
         self.emitted = False
         self.entries: tuple[Entry, ...] = ()
         self.learned: tuple[Learned, ...] = ()
@@ -303,6 +309,13 @@ class State:
         if cond is not None:
             new.cond = cond
         return new
+
+    def join(self, other: State) -> None:
+        """Take in the packets of a state with an equal key."""
+        self.cond = self.cond | other.cond
+        if self.resubmits != other.resubmits:
+            (least, most), (low, high) = self.resubmits, other.resubmits
+            self.resubmits = min(least, low), max(most, high)
 
     def key(self) -> tuple[object, ...]:
         """Return all but the condition: states with equal keys are one."""
@@ -372,6 +385,7 @@ class Restore:
     depth: int
     pushed: tuple[Vec, ...] = ()
     actset: Actions = ()
+    resubmits: tuple[int, int] = (0, 0)
     clone: bool = False
     """Of a clone(): `exit` in it ends what follows it as well."""
 
