@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Match
     from simverify.space import Set, Space, Vec
 
-IPV4 = 0x0800
-ICMP, TCP, UDP = 1, 6, 17
+IPV4, IPV6, ARP, RARP = 0x0800, 0x86DD, 0x0806, 0x8035
+ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 SYN, ACK, RST, FIN = (TCP_FLAG_BITS[name] for name in ("syn", "ack", "rst", "fin"))
 TTL_COPIES = 24
@@ -90,31 +90,67 @@ def opening(
     return slots, within & _real(space, slots, said)
 
 
+_IP = {"dl_type": (IPV4, IPV6)}
+_TRANSPORT = {**_IP, "nw_frag": (0, 1)}
+_V4_ICMP = {"dl_type": (IPV4,), "nw_proto": (ICMP,), "nw_frag": (0, 1)}
+_V6_ICMP = {"dl_type": (IPV6,), "nw_proto": (ICMPV6,), "nw_frag": (0, 1)}
+_LAYERS: tuple[tuple[tuple[str, ...], tuple[Mapping[str, tuple[int, ...]], ...]], ...] = (
+    (("dl_src", "dl_dst", "dl_type"), ({},)),
+    (("nw_src", "nw_dst"), ({"dl_type": (IPV4,)},)),
+    (("ipv6_src", "ipv6_dst", "ipv6_label"), ({"dl_type": (IPV6,)},)),
+    (("nw_proto", "nw_tos", "nw_ttl"), (_IP,)),
+    (("arp_spa", "arp_tpa", "arp_op", "arp_sha", "arp_tha"), ({"dl_type": (ARP, RARP)},)),
+    (("tp_src", "tp_dst"), ({**_TRANSPORT, "nw_proto": (TCP, UDP, SCTP)},)),
+    (("tcp_flags",), ({**_TRANSPORT, "nw_proto": (TCP,)},)),
+    (("icmp_type", "icmp_code"), (_V4_ICMP, _V6_ICMP)),
+    (("nd_target",), ({**_V6_ICMP, "icmp_type": (135, 136), "icmp_code": (0,)},)),
+    (("nd_sll",), ({**_V6_ICMP, "icmp_type": (135,), "icmp_code": (0,)},)),
+    (("nd_tll",), ({**_V6_ICMP, "icmp_type": (136,), "icmp_code": (0,)},)),
+    (
+        ("icmp_id",),
+        (
+            {**_V4_ICMP, "icmp_type": (0, 8, 13, 14, 15, 16)},
+            {**_V6_ICMP, "icmp_type": (128, 129)},
+        ),
+    ),
+)
+"""Fields, and the packets that have them: any of some sets of values, outer fields first."""
+
+
 def arriving(space: Space, packet: Match) -> tuple[Slots, Set]:
     """Return a packet as it arrives at a port, with all that `packet` does not say open.
 
-    Open are the fields of the protocol that `packet` names; without one, those of Ethernet.
+    Where it does not say the protocol either, the fields of every protocol are open, each 0 in
+    the packets that do not have it. Closed are VLAN tags, fragments and what MPLS and NSH have.
     """
     fixed = _fixed(packet)
-    names = ["dl_src", "dl_dst"]
-    dl_type = fixed.get(index("dl_type"), (None, 0))
-    proto = fixed.get(index("nw_proto"), (None, 0))
-    if dl_type == (IPV4, 0xFFFF):
-        names += ["nw_src", "nw_dst", "nw_tos", "nw_ttl", "nw_proto"]
-        if proto in ((TCP, 0xFF), (UDP, 0xFF)):
-            names += ["tp_src", "tp_dst"]
-        if proto == (TCP, 0xFF):
-            names.append("tcp_flags")
-        if proto == (1, 0xFF):
-            names += ["icmp_type", "icmp_code"]
-    elif dl_type == (0x0806, 0xFFFF):
-        names += ["arp_spa", "arp_tpa", "arp_op", "arp_sha", "arp_tha"]
-    elif dl_type == (0x86DD, 0xFFFF):
-        names += ["ipv6_src", "ipv6_dst", "nw_tos", "nw_ttl", "nw_proto"]
-    else:
-        names.append("dl_type")
-    slots = _opened(space, fixed, names)
-    return slots, space.true
+    within = space.true
+    slots = _opened(space, fixed, ())
+    opened: list[str] = []
+    for names, alternatives in _LAYERS:
+        there = space.false
+        for needs in alternatives:
+            there = there | _having(space, slots, needs)
+        if not there.satisfiable():
+            continue
+        opened += names
+        slots = _opened(space, fixed, opened)
+        for name in names:
+            vec = slots[index(name)]
+            within = within & (there | space.matches(vec, 0, (1 << vec.width) - 1))
+    return slots, within
+
+
+def _having(space: Space, slots: Slots, needs: Mapping[str, tuple[int, ...]]) -> Set:
+    """Return the packets that have all of the needs, each with one of its values."""
+    held = space.true
+    for name, values in needs.items():
+        vec = slots[index(name)]
+        any_of = space.false
+        for value in values:
+            any_of = any_of | space.matches(vec, value, (1 << vec.width) - 1)
+        held = held & any_of
+    return held
 
 
 def _fixed(packet: Match) -> dict[int, tuple[int, int]]:
