@@ -28,7 +28,7 @@ def test_a_proved_case_counts_its_packets_exactly(small: Small) -> None:
     assert [e.flags for e in result.judgement.conversation] == ["SYN", "SYN+ACK", "ACK", "ACK"]
 
 
-@pytest.mark.parametrize("hops", [1])
+@pytest.mark.parametrize("hops", [1, 2, 20])
 def test_packets_whose_ttl_does_not_suffice_are_not_counted(small: Small, hops: int) -> None:
     """dec_ttl takes those with 1 left; the others are all there."""
     dec = "dec_ttl," * hops
@@ -324,3 +324,10 @@ def test_an_entry_needs_no_reply_to_be_established(small: Small) -> None:
     assert small.ask(flows).verdict == "proved"
     with_new = flows.replace("tcp_flags=ack,ct_state=+est", "tcp_flags=ack,ct_state=+new")
     assert small.ask(with_new).verdict == "refuted"
+
+
+def test_two_copies_are_not_delivered(small: Small) -> None:
+    """Exactly one must arrive."""
+    result = small.ask("in_port=1 actions=output:2,output:2\nin_port=2 actions=output:1")
+    assert result.verdict == "refuted"
+    assert claim(result, "delivered").because == "2 copies arrive"

@@ -64,6 +64,8 @@ MAX_RESUBMITS = 4096
 """In one translation; beyond, Open vSwitch drops the packet."""
 MAX_VISITS = 64
 """Bridges that one packet may pass; beyond, its fate is unknown."""
+MAX_EVENTS = 4096
+"""Hops, ends and look-ups of all copies of one packet; beyond, its fate is unknown."""
 
 _IN_PORT = SLOT["in_port"].index
 _NW_TTL = SLOT["nw_ttl"].index
@@ -239,8 +241,8 @@ class Executor:
         if visit in state.visits:
             yield from self._end(state, "looped", "the packet comes back as it was")
             return
-        if len(state.visits) >= MAX_VISITS:
-            yield from self._end(state, "unknown", f"more than {MAX_VISITS} hops")
+        if len(state.visits) >= MAX_VISITS or len(state.record) >= MAX_EVENTS:
+            yield from self._end(state, "unknown", "more hops and copies than the model follows")
             return
         state.visits = (*state.visits, visit)
         state.stack = outputs.ending(self, state, Stack(EndVisit(), state.stack))
@@ -304,7 +306,7 @@ class Executor:
                 return
         missed = stacking.looked_up(state.copy(rest))
         if self.explain:
-            missed.note(Step(state.bridge, number, None, state.slots, len(state.visits)))
+            missed.note(Step(state.bridge, number, None, state.slots))
         yield from self._advance(missed, number, None, f"no flow of table {number} matches")
 
     def _hits(self, level: Level, rest: Set, bridge: int, table: int) -> Iterator[tuple[Hit, Set]]:
@@ -328,7 +330,7 @@ class Executor:
     ) -> Iterator[tuple[State, int | None]]:
         new = stacking.looked_up(state.copy(where))
         if self.explain:
-            new.note(Step(state.bridge, table, hit.flow, state.slots, len(state.visits)))
+            new.note(Step(state.bridge, table, hit.flow, state.slots))
         if hit.program.ops:
             run = Run(hit.program, 0, table, hit.flow, new.depth)
             new.stack = Stack(run, new.stack)
@@ -387,6 +389,7 @@ class Executor:
                 if state.passes != frame.passes:
                     # another translation, which counted for itself
                     state.resubmits = frame.resubmits
+                state.visits = frame.visits
                 state.passes = frame.passes
                 state.recircs = frame.recircs
                 state.depth = frame.depth

@@ -175,6 +175,7 @@ def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack
             state.recircs,
             state.depth,
             state.pushed,
+            state.visits,
             state.actset,
             state.resubmits,
             clone,

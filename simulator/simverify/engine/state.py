@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from simverify.engine.program import NOWHERE
@@ -164,6 +164,7 @@ class Leaf:
         reason: in words.
         slots: its headers there.
         userdata: of the action that sent it to a controller.
+        entered: the port by which it had come into the bridge; `State.note` fills it in.
     """
 
     kind: LeafKind
@@ -174,6 +175,7 @@ class Leaf:
     reason: str
     slots: Slots
     userdata: bytes = b""
+    entered: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,6 @@ class Step:
     table: int
     flow: Flow | None
     slots: Slots
-    hop: int
 
 
 Record = tuple[Hop | Tracked | Step | Leaf, ...]
@@ -241,7 +242,8 @@ class State:
         emitted: whether this visit has put the packet anywhere.
         entries, learned: what trackers and tables have remembered, in order of making.
         record: what happened, in order.
-        visits: bridges entered so far, with all that decides what they do, to find loops.
+        visits: bridges entered on the way of this copy, with all that decides what they do: a
+            loop comes back to one.
         serial: the next entry's number.
         packet: which packet of its conversation this is, from 0.
         memo: what a conversation carries along; the executor does not look at it.
@@ -348,6 +350,8 @@ class State:
 
     def note(self, event: Hop | Tracked | Step | Leaf) -> None:
         """Append to the record."""
+        if isinstance(event, Leaf):
+            event = replace(event, entered=self.entered)
         self.record = (*self.record, event)
 
 
@@ -383,7 +387,8 @@ class Restore:
     passes: int
     recircs: int
     depth: int
-    pushed: tuple[Vec, ...] = ()
+    pushed: tuple[Vec, ...]
+    visits: tuple[object, ...]
     actset: Actions = ()
     resubmits: tuple[int, int] = (0, 0)
     clone: bool = False

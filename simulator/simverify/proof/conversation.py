@@ -185,6 +185,10 @@ class Conversation:
         if unknown is not None:
             transcript.findings.append(self._bad(claim, final.cond, number, unknown, unknown=True))
             return self.space.false
+        looped = next((leaf for leaf in leaves if leaf.kind == "looped"), None)
+        if looped is not None:
+            transcript.findings.append(self._bad(claim, final.cond, number, looped))
+            return self.space.false
         delivered = [leaf for leaf in leaves if leaf.kind == "delivered"]
         if not delivered:
             return self._judge_lost(transcript, claim, number, final, leaves)
@@ -407,7 +411,8 @@ class Conversation:
                 )
                 return
         for leaf in leaves:
-            if leaf.kind in ("unknown", "lost"):
+            if leaf.kind in ("unknown", "lost", "looped"):
+                # what the model does not follow to its end may yet arrive
                 transcript.findings.append(self._bad("denied", final.cond, 0, leaf, unknown=True))
                 return
 
@@ -453,9 +458,8 @@ class Conversation:
         elif last is not None:
             element = self.network.element(last.bridge)
             if element.kind == "host":
-                visited = final.visits[-1]
-                assert isinstance(visited, tuple)
-                names.append(f"{element.name}.{self.network.port_name(last.bridge, visited[1])}")
+                entered = self.network.port_name(last.bridge, last.entered)
+                names.append(f"{element.name}.{entered}")
             elif element.kind == "switch":
                 names.append(element.name)
         first = sender

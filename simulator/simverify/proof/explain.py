@@ -69,8 +69,6 @@ def _exchange(conversation: Conversation, turn: Turn, final: State) -> Exchange:
     path = conversation.path(final, turn.role)
     leaf = next((e for e in reversed(final.record) if isinstance(e, Leaf)), None)
     hops = hops_of(space, network, final, assignment)
-    first = final.visits[0]
-    assert isinstance(first, tuple)
     sent = _sent(final)
     header = values(space, sent, assignment) if sent is not None else {}
     delivered = leaf is not None and leaf.kind == "delivered"
@@ -130,13 +128,10 @@ def hops_of(
         steps.clear()
         tracked.clear()
 
-    in_ports = [visit[1] for visit in final.visits if isinstance(visit, tuple)]
-    visit = 0
     for event in final.record:
         match event:
             case Step():
                 steps.append(event)
-                visit = event.hop
             case Tracked():
                 tracked.append(event)
             case Hop(bridge, in_port, out_port, slots):
@@ -144,11 +139,10 @@ def hops_of(
                 out = network.port_name(bridge, out_port)
                 assert slots is not None
                 hop(bridge, in_port, out, slots, last, "")
-            case Leaf(kind, bridge, _, table, flow, reason, slots):
+            case Leaf(kind, bridge, _, table, flow, reason, slots, entered=in_port):
                 if kind in ("delivered", "lost"):
                     continue
                 last = flow_ref(network, bridge, table, flow)
-                in_port = in_ports[visit - 1] if 0 < visit <= len(in_ports) else 0
                 why = {"looped": "it loops", "expired": "dropped"}.get(kind, kind)
                 hop(bridge, in_port, "", slots, last, f"{why}: {reason}" if reason else why)
     return hops

@@ -122,7 +122,7 @@ class _Proof:
         exchanges, choices = self._conversation_of(shown, transcript, script)
         first = transcript.start
         if transcript.expired is not None:
-            first = first & ~transcript.expired
+            first = first & ~self._headers_of(transcript.expired)
         return Judgement(
             verdict,
             because,
@@ -243,7 +243,7 @@ class _Proof:
         if transcript.untouched and not denied:
             rest = transcript.start & ~self._headers_only(untouched)
             if transcript.expired is not None:
-                rest = rest & ~transcript.expired
+                rest = rest & ~self._headers_of(transcript.expired)
             if space.is_empty(rest):
                 return "vacuous", f"no packet gets in: {transcript.untouched[0][1]}"
         by_claim = {result.claim: result for result in results}
@@ -256,6 +256,11 @@ class _Proof:
         if missing:
             return "unknown", f"{missing[0]} could not be judged"
         return "proved", ""
+
+    def _headers_of(self, a: Set) -> Set:
+        """Return the first packets that are in the set for some choice."""
+        names = {v for vec in self._conversation.slots for v in vec.variables()}
+        return self._space.project(a, names)
 
     def _headers_only(self, a: Set) -> Set:
         """Return the packets (whatever the choices) that are in the set for every choice."""
