@@ -312,3 +312,27 @@ def test_a_connection_with_a_helper_is_unknown(twin: Twin) -> None:
     """)
     (reason,) = twin.unknown(1, frame(f"{A} > {B}", TCP, tp_src=1000, tp_dst=21, tcp_flags=SYN))
     assert "ftp" in reason
+
+
+def test_an_error_about_a_reply_does_not_read_the_original_tuple(twin: Twin) -> None:
+    """+rel without +rpl: `resubmit(,T,ct)` looks up by it all the same, a move leaves it."""
+    twin.load("""
+        in_port=1,ip actions=ct(commit,zone=1,table=1)
+        in_port=2,ip actions=ct(zone=1,table=1)
+        table=1,priority=3,ip,ct_state=+rel actions=resubmit(,2,ct),resubmit(,3),output:9
+        table=1,priority=1,ip actions=output:8
+        table=2,ip actions=output:7
+        table=3,ip,ct_state=+rel actions=move:NXM_NX_CT_NW_SRC[]->NXM_OF_ETH_SRC[0..31],output:6
+    """)
+    ports = {"tp_src": 1000, "tp_dst": 80}
+    back = {"tp_src": 80, "tp_dst": 1000}
+    request, reply = frame(f"{A} > {B}", UDP, **ports), frame(f"{B} > {A}", UDP, **back)
+    twin.send(1, request)
+    twin.send(2, reply)
+    head = {"dl_type": 0x800, "nw_proto": ICMP, "nw_ttl": 9, "icmp_type": 3}
+    a, b = int(ip_address(A)), int(ip_address(B))
+    to_sender = twin.send(2, build({**head, "nw_src": b, "nw_dst": a}, payload=quoting(request)))
+    to_receiver = twin.send(2, build({**head, "nw_src": a, "nw_dst": b}, payload=quoting(reply)))
+    for outs, source in ((to_sender, a), (to_receiver, 0)):
+        assert [port for port, _ in outs] == ["p6", "p7", "p9"]
+        assert dict(outs[0][1]).get("dl_src", 0) == source
