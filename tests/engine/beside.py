@@ -16,8 +16,9 @@ from simverify.packet.wire import parse
 from simverify.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from simverify.engine.bridge import PortVlan
     from simverify.engine.choice import Choices
     from simverify.network.topology import Order
     from simverify.ovs.instance import Instance
@@ -68,6 +69,8 @@ class Pair:
         protocol: str = "OpenFlow13",
         join_from: int = 1 << 62,
         real: bool = True,
+        vlans: Mapping[int, PortVlan] | None = None,
+        fdb_whole: bool = True,
     ) -> None:
         """Give both sides the flows of `br0` (and of `br1`: `peer`), and forget all else.
 
@@ -84,8 +87,18 @@ class Pair:
                 parse_flows(texts[bridge], ports=ports).checked(),
                 parse_groups(here, ports=ports).checked(),
             )
-            elements[bridge] = Element(bridge, "switch", pipeline, ports, "dp")
+            elements[bridge] = Element(
+                bridge,
+                "switch",
+                pipeline,
+                ports,
+                "dp",
+                vlans={f"br0-{n}": v for n, v in (vlans or {}).items()} if bridge == "br0" else {},
+                fdb_whole=fdb_whole,
+            )
         self.switch.flush_conntrack()
+        if real:
+            self.switch.appctl("fdb/flush")
         one, other = (Port(bridge, f"{bridge}-{PATCH}") for bridge in BRIDGES)
         self.machine = Machine(
             Topology(elements, (Link(one, other, "patch"),)), order, join_from, Space(1 << 18)
@@ -119,6 +132,7 @@ class Pair:
             start = state.copy()
             start.slots = tuple(space.constant(s.width, headers.get(s.name, 0)) for s in SLOTS)
             start.packet = self.sent
+            start.length = len(frame) - 4 * (headers.get("vlan_tci", 0) >> 12 & 1)
             start.bridge, start.entered = BRIDGES.index(bridge), port
             starts.append(start)
         self.sent += 1
@@ -167,6 +181,7 @@ def leaves(final: State, kind: str) -> list[Leaf]:
 def _carried(space: Space, final: State) -> State:
     kept = State(final.cond, blank(space))
     kept.entries, kept.learned, kept.serial = final.entries, final.learned, final.serial
+    kept.macs = final.macs
     return kept
 
 

@@ -122,7 +122,8 @@ def test_a_learned_flow_is_for_later_passes(pair: Pair) -> None:
 def test_learned_in_one_bridge_and_not_in_the_other(pair: Pair) -> None:
     """A patch port leads on in the same pass."""
     pair.load(
-        f"ip actions=resubmit(,10),{learn(BY_SOURCE)},output:20\ntable=10,priority=1 actions=output:2",
+        f"ip actions=resubmit(,10),{learn(BY_SOURCE)},output:20\n"
+        "table=10,priority=1 actions=output:2",
         peer=f"ip actions=resubmit(,10),{learn(BY_SOURCE)},output:20\n"
         "table=10,priority=1 actions=output:2",
     )

@@ -261,6 +261,12 @@ def test_a_patch_port_is_the_same_datapath(pair: Pair) -> None:
     assert pair.send(1, packet(WAY)) == out(3, peer=(2, 4))
 
 
+def test_a_copy_that_takes_the_way_again_is_no_loop(pair: Pair) -> None:
+    """A way is judged by what led there, not by what was sent there before."""
+    pair.load("actions=output:20,output:20,output:3", peer="actions=output:2")
+    assert pair.send(1, packet(WAY)) == out(3, peer=(2, 2))
+
+
 @pytest.mark.parametrize("here", [3, 4])
 def test_bridges_joined_by_a_patch_share_the_count_of_recirculations(pair: Pair, here: int) -> None:
     """Six pass in all, wherever they are."""
@@ -274,13 +280,138 @@ def test_bridges_joined_by_a_patch_share_the_count_of_recirculations(pair: Pair,
 
 
 def test_too_deep_a_recursion_drops_all(pair: Pair) -> None:
-    """Nothing leaves; where something was output before, the engine does not say."""
+    """Nothing leaves, what was output before neither; a patch port's other side does not mind."""
     pair.load("actions=resubmit(,1)\ntable=1 actions=resubmit(,1),output:2")
     assert pair.send(1, packet(WAY)) == []
     pair.load("actions=output:3,resubmit(,1)\ntable=1 actions=resubmit(,1)")
-    assert pair.real(1, packet(WAY)).total() == 0
-    (reason,) = pair.unknown(1, packet(WAY))
-    assert "64 levels" in reason
+    assert pair.send(1, packet(WAY)) == []
+    pair.load("actions=output:3,output:20,output:4", peer="actions=output:5,resubmit(,0)")
+    pair.send(1, packet(WAY))
+    pair.load(
+        "ip actions=output:3,ct(commit,table=1)\n"
+        "table=1,ip actions=output:4,ct(commit,zone=2),resubmit(,1)"
+    )
+    assert pair.send(1, packet(WAY)) == out(3)
+
+
+def test_a_bucket_is_a_level(pair: Pair) -> None:
+    """32 times a group and a resubmit pass, 33 times not."""
+    again = "group_id=1,type=all,bucket=actions=resubmit(,1)"
+    for times in (32, 33):
+        flows = [
+            f"table=1,reg0={n} actions=load:{n + 1}->NXM_NX_REG0[],group:1" for n in range(times)
+        ]
+        flows += ["actions=resubmit(,1)", f"table=1,reg0={times} actions=output:2"]
+        pair.load("\n".join(flows), again)
+        assert pair.send(1, packet(WAY)) == (out(2) if times == 32 else [])
+    for groups in (64, 65):
+        chain = [f"group_id={n},type=all,bucket=actions=group:{n + 1}" for n in range(1, groups)]
+        last = f"group_id={groups},type=all,bucket=actions=output:2"
+        pair.load("actions=group:1,output:3", "\n".join([*chain, last]))
+        assert pair.send(1, packet(WAY)) == (out(2, 3) if groups == 64 else [])
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_4096_resubmits_pass(pair: Pair, more: int) -> None:
+    """One more, and the packet is dropped with all that was output before."""
+    first = ",".join(["resubmit(,1)"] * 64 + ["resubmit(,2)"] * more)
+    pair.load(
+        f"actions=output:4,{first},output:5\ntable=1 actions={','.join(['resubmit(,2)'] * 63)}"
+    )
+    assert pair.send(1, packet(WAY)) == ([] if more else out(4, 5))
+
+
+@pytest.mark.parametrize(
+    ("flows", "ports"),
+    [
+        (
+            "actions=resubmit(,1),output:4\ntable=1 actions=output:2,controller(pause),output:3",
+            (2,),
+        ),
+        (
+            "actions=group:1,output:4\ntable=1 actions=output:2,controller(pause),output:3",
+            (2, 4, 5),
+        ),
+        ("actions=clone(output:2,controller(pause),output:3),output:4", (2,)),
+        (
+            "actions=resubmit(,1),output:4\ntable=1 actions=resubmit(,2),controller(pause)\n"
+            "table=2 actions=write_actions(output:5)",
+            (),
+        ),
+    ],
+)
+def test_a_pause_ends_the_packet(pair: Pair, flows: str, ports: tuple[int, ...]) -> None:
+    """As exit does: what follows is for the controller to resume."""
+    pair.load(flows, "group_id=1,type=all,bucket=actions=resubmit(,1),bucket=actions=output:5")
+    assert pair.send(1, packet(WAY)) == out(*ports)
+
+
+@pytest.mark.parametrize(
+    "flows",
+    [
+        *(f"actions=check_pkt_larger({n})->NXM_NX_REG0[0],{SHOW},output:2" for n in (53, 54)),
+        f"actions=resubmit(,1),{SHOW},output:3\n"
+        f"table=1 actions=check_pkt_larger(10)->NXM_NX_REG0[0],{SHOW},output:2",
+        f"actions=resubmit(,1),{SHOW},output:3\n"
+        "table=1 actions=check_pkt_larger(10)->NXM_NX_REG0[0]",
+        "actions=resubmit(,2),resubmit(,1),output:3\n"
+        "table=1 actions=check_pkt_larger(10)->NXM_NX_REG0[0],output:2\n"
+        "table=2 actions=write_actions(output:5)",
+        "actions=resubmit(,1),output:3\ntable=1 actions=check_pkt_larger(10)->NXM_NX_REG0[0],exit",
+    ],
+)
+def test_check_pkt_larger_isolates_what_follows(pair: Pair, flows: str) -> None:
+    """The length counts the Ethernet header; the caller sees neither the bit nor other changes."""
+    pair.load(flows)
+    pair.send(1, packet(WAY))
+
+
+def test_an_open_length_goes_both_ways(pair: Pair) -> None:
+    """Longer than 1500 is longer than 1400 as well: three ways, not four."""
+    pair.load(
+        "actions=check_pkt_larger(1500)->NXM_NX_REG0[0],check_pkt_larger(1400)->NXM_NX_REG0[1],"
+        f"{SHOW},output:2"
+    )
+    space = pair.machine.space
+    start = pair.states[0].copy()
+    start.entered = 1
+    finals = pair.machine.executor(pair.choices).run([start])
+    assert len(finals) == 3
+    assert space.is_empty(finals[0].cond & finals[1].cond)
+
+
+FAILOVER = "group_id=1,type=fast_failover,"
+
+
+@pytest.mark.parametrize(
+    ("groups", "port"),
+    [
+        (FAILOVER + "bucket=watch_port=7,actions=output:2,bucket=watch_port=8,actions=output:3", 2),
+        (
+            FAILOVER + "bucket=watch_port=77,actions=output:2,bucket=watch_port=8,actions=output:3",
+            3,
+        ),
+        (FAILOVER + "bucket=watch_port=77,actions=output:2", None),
+        (
+            FAILOVER
+            + "bucket=watch_group=2,actions=output:2,bucket=watch_port=8,actions=output:3\n"
+            "group_id=2,type=all,bucket=actions=output:4",
+            2,
+        ),
+        (
+            FAILOVER + "bucket=watch_group=9,actions=output:2,bucket=watch_port=8,actions=output:3",
+            3,
+        ),
+        (
+            "group_id=1,type=select,bucket=watch_port=77,actions=output:2,bucket=actions=output:3",
+            3,
+        ),
+    ],
+)
+def test_a_group_takes_a_bucket_that_is_alive(pair: Pair, groups: str, port: int | None) -> None:
+    """A port that is not there is dead, a group lives by any of its buckets."""
+    pair.load("actions=group:1", groups)
+    assert pair.send(1, packet(WAY)) == ([] if port is None else out(port))
 
 
 LEARN = "learn(table=10,priority=50,eth_type=0x800,NXM_OF_IP_SRC[],load:1->NXM_NX_REG0[0..7])"

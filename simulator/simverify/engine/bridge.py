@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 Frags = Literal["normal", "drop", "nx-match"]
 
 
+@dataclass(frozen=True, slots=True)
+class PortVlan:
+    """Which VLANs a port has for NORMAL. `trunks` None is all."""
+
+    mode: Literal["access", "trunk", "native-tagged", "native-untagged"] = "trunk"
+    tag: int = 0
+    trunks: frozenset[int] | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bridge:
     """One match-action pipeline: a switch, a host, a pod or a segment, it is all one here.
@@ -28,6 +37,9 @@ class Bridge:
         fdb: what NORMAL knows: (vlan, MAC) -> port.
         learns: whether any flow or bucket of it has learn().
         gathers: whether any flow of it has write_actions.
+        vlans: the VLANs of ports for NORMAL; those that are not here carry all.
+        fdb_whole: `fdb` is all that NORMAL knows: packets to other addresses are flooded.
+        down: ports without a link, for groups that watch them.
         frags: what it does with fragments, see `fragments`.
     """
 
@@ -43,6 +55,9 @@ class Bridge:
     learns: bool = False
     gathers: bool = False
     frags: Frags = "normal"
+    vlans: Mapping[int, PortVlan] = field(default_factory=dict)
+    fdb_whole: bool = False
+    down: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

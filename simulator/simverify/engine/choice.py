@@ -45,6 +45,7 @@ class Choices:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._made: dict[Hashable, Choice] = {}
+        self._lengths: dict[int, Vec] = {}
         self._masks: dict[tuple[int, int], set[int]] = {}
         self.orderly: Set = space.true
         """Where the order variables of each table are one total order."""
@@ -62,6 +63,13 @@ class Choices:
             choice = Choice("bucket", vec, bridge, group, options=options)
             self._made[full] = choice
         return choice
+
+    def length(self, packet: int) -> Vec:
+        """Return how many bytes a packet of the conversation has, VLAN tags left aside."""
+        vec = self._lengths.get(packet)
+        if vec is None:
+            vec = self._lengths[packet] = self._block(f"length {packet}", 16)
+        return vec
 
     def taken(self, choice: Choice, option: int) -> Set:
         """Return where the option at place `option` is taken; the last takes what is left."""

@@ -58,10 +58,8 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
 
-MAX_DEPTH = 64
-"""Levels of resubmit to the same or an earlier table; Open vSwitch drops the packet beyond."""
 MAX_RESUBMITS = 4096
-"""In one translation; beyond, Open vSwitch drops the packet."""
+"""Of one translation, goto_table among them; beyond, Open vSwitch drops the packet."""
 MAX_VISITS = 64
 """Bridges that one packet may pass; beyond, its fate is unknown."""
 MAX_EVENTS = 4096
@@ -221,7 +219,9 @@ class Executor:
         state.slots = tuple(slots)
         if patch:
             state.depth += 1
+            state.began = None
         else:
+            state.began = (len(state.record), state.entries, False)
             state.conn = None
             state.meta = Meta()
             state.passes += 1
@@ -395,6 +395,7 @@ class Executor:
                 state.depth = frame.depth
                 state.pushed = frame.pushed
                 state.actset = frame.actset
+                state.began = frame.began
             case Run():
                 raise AssertionError("programs are run, not popped")
             case _:
@@ -488,6 +489,12 @@ class Executor:
                     state.stack = rest
                     yield from outputs.flood(self, state, frame, kind)
                     return
+                case prog.Larger(length, dst):
+                    if rest is below:
+                        # nothing in this list could see the result: the switch leaves it out
+                        continue
+                    yield from stacking.larger(self, state, frame, index, below, length, dst)
+                    return
                 case prog.Punt(reason, userdata, pause):
                     at = (state.bridge, None, frame.table, frame.flow)
                     state.note(Leaf("punted", *at, reason, state.slots, userdata))
@@ -512,7 +519,8 @@ class Executor:
                     yield from headers.reshape(self, state, frame, below, rest, op)
                     return
                 case prog.Isolated(program):
-                    inner = outputs.ending(self, state, outputs.returning(state, rest, clone=True))
+                    back = outputs.returning(state, rest, clone=True)
+                    inner = outputs.ending(self, state, back)
                     state.stack = Stack(
                         Run(program, 0, frame.table, frame.flow, frame.depth), inner
                     )
@@ -550,8 +558,8 @@ class Executor:
                 state.unswapped = state.slots
             state.put(_IN_PORT, self.space.constant(16, op.port))
         state.depth = frame.depth + (table <= frame.table)
-        if state.depth > MAX_DEPTH:
-            yield from stacking.too_deep(self, state, frame)
+        if state.depth > stacking.MAX_DEPTH:
+            yield from stacking.dropped_whole(self, state, frame, stacking.TOO_DEEP)
             return
         least, most = state.resubmits
         state.resubmits = least + 1, most + 1

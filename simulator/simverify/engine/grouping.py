@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import outputs
+from simverify.engine import outputs, stacking
 from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
 from simverify.engine.outcome import Continue
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
     from simverify.engine.state import State
+    from simverify.openflow.flow import Bucket
 
 _NW_PROTO = SLOT["nw_proto"].index
+_LIVENESS_LEVELS = 128
 _TUPLE = tuple(
     SLOT[n].index for n in ("tp_src", "tp_dst", "nw_src", "ipv6_src", "nw_dst", "ipv6_dst")
 )
@@ -31,11 +33,11 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
     if group is None:
         yield Continue(state, f"there is no group {group_id}")
         return
-    watched = any(b.watch_port is not None or b.watch_group is not None for b in group.buckets)
-    if watched or group.type == "fast_failover":
-        yield from ex.give_up(state, frame, "groups that watch ports are not modelled")
+    # a bucket is a level of its own
+    depth = state.depth + 1
+    if depth > stacking.MAX_DEPTH and group.buckets:
+        yield from stacking.dropped_whole(ex, state, frame, stacking.TOO_DEEP)
         return
-    depth = state.depth
 
     def bucket_run(now: State, index: int) -> Continue:
         program = ex.compiler.compile(executed(group.buckets[index].actions))
@@ -46,7 +48,9 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
         return Continue(now, f"bucket {index} of group {group_id} outputs nothing")
 
     if group.type == "select":
-        options = tuple(i for i, b in enumerate(group.buckets) if b.weight != 0)
+        options = tuple(
+            i for i, b in enumerate(group.buckets) if b.weight != 0 and alive(ex, state, b)
+        )
         if not options:
             yield Continue(state, f"group {group_id} has no bucket to take")
             return
@@ -57,11 +61,20 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             # what the packet has learned so far, it meets from here on
             state.recircs += 1
             state.passes += 1
+            state.began = (len(state.record), state.entries, state.emitted)
+            state.resubmits = (0, 0)
         choice = ex.choices.bucket(key, state.bridge, group_id, options)
         for place, index in enumerate(options):
             where = state.cond & ex.choices.taken(choice, place)
             if where.satisfiable():
                 yield bucket_run(state.copy(where), index)
+        return
+    if group.type == "fast_failover":
+        for index, bucket in enumerate(group.buckets):
+            if alive(ex, state, bucket):
+                yield bucket_run(state, index)
+                return
+        yield Continue(state, f"group {group_id} has no bucket that is alive")
         return
     if group.type == "indirect" and group.buckets:
         yield bucket_run(state, 0)
@@ -73,6 +86,22 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             Stack(View(state.slots), state.stack),
         )
     yield Continue(state, f"group {group_id} outputs nothing")
+
+
+def alive(ex: Executor, state: State, bucket: Bucket, depth: int = 0) -> bool:
+    """Whether a bucket watches nothing, or something that is up."""
+    bridge = ex.bridges[state.bridge]
+    port, group = bucket.watch_port, bucket.watch_group
+    if port is None and group is None:
+        return True
+    if port in bridge.ports and port not in bridge.down:
+        return True
+    watched = None if group is None else bridge.groups.get(group)
+    return (
+        watched is not None
+        and depth < _LIVENESS_LEVELS
+        and any(alive(ex, state, one, depth + 1) for one in watched.buckets)
+    )
 
 
 def hashed(state: State) -> object:

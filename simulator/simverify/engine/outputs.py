@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simverify.engine import normal
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from simverify.space import Vec
 
 _IN_PORT = SLOT["in_port"].index
-_DL_DST = SLOT["dl_dst"].index
 _VLAN = SLOT["vlan_tci"].index
 _BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vlan_tpid1"))
 
@@ -115,40 +115,19 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
 
 
 def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome]:
-    """Run NORMAL, FLOOD or ALL, as far as they do not depend on what was learned."""
+    """Run NORMAL, FLOOD or ALL."""
+    if kind == OFPP_NORMAL:
+        yield from normal.normal(ex, state, frame)
+        return
+    assert kind in (OFPP_FLOOD, OFPP_ALL)
     bridge = ex.bridges[state.bridge]
     in_port = state.slots[_IN_PORT]
-    if not in_port.constant or not state.slots[_VLAN].constant:
-        yield from ex.give_up(state, frame, "in_port or VLAN is not known at a flood")
+    if not in_port.constant:
+        yield from ex.give_up(state, frame, "in_port is not known at a flood")
         return
     ports = [p for p in bridge.ports if p != in_port.value]
-    if kind in (OFPP_NORMAL, OFPP_FLOOD):
+    if kind == OFPP_FLOOD:
         ports = [p for p in ports if p not in bridge.no_flood]
-    if kind == OFPP_NORMAL:
-        if state.slots[_VLAN].value:
-            yield from ex.give_up(state, frame, "NORMAL with VLAN tags is not modelled")
-            return
-        mac = state.slots[_DL_DST]
-        group = state.cond & ex.space.matches(mac, 1 << 40, 1 << 40)
-        single = state.cond & ~group
-        for (vlan, address), port in bridge.fdb.items():
-            where = single & ex.space.matches(mac, address, (1 << 48) - 1)
-            if vlan == 0 and where.satisfiable():
-                single = single & ~where
-                yield from output(ex, state.copy(where), frame, port)
-        if single.satisfiable():
-            reason = "NORMAL: the MAC table is not known (seed it with fdb)"
-            yield from ex.give_up(state.copy(single), frame, reason)
-        if not group.satisfiable():
-            return
-        reserved = group & ex.space.matches(mac, 0x0180C2000000, 0xFFFFFFFFFFF0)
-        if reserved.satisfiable():
-            yield Continue(state.copy(reserved), "NORMAL drops reserved destinations")
-            group = group & ~reserved
-        if not group.satisfiable():
-            return
-        state = state.copy(group)
-    assert kind in (OFPP_NORMAL, OFPP_FLOOD, OFPP_ALL)
     program = prog.Program(tuple(prog.Emit(port) for port in ports))
     state.stack = Stack(Run(program, 0, frame.table, frame.flow, frame.depth), state.stack)
     yield Continue(state, "there is no other port")
@@ -160,7 +139,13 @@ def ending(ex: Executor, state: State, rest: Stack | None) -> Stack | None:
 
 
 def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack | None:
-    """Put a frame on the stack that takes the packet back, where anything is left to do."""
+    """Put a frame on the stack that takes the packet back, where anything is left to do.
+
+    Args:
+        state: which will be back.
+        rest: what is then left to do.
+        clone: what comes before is a clone().
+    """
     if rest is None or isinstance(rest.frame, (Restore, EndVisit)):
         return rest
     return Stack(
@@ -179,6 +164,7 @@ def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack
             state.actset,
             state.resubmits,
             clone,
+            state.began,
         ),
         rest,
     )

@@ -152,6 +152,14 @@ class PopBits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Larger:
+    """`check_pkt_larger`."""
+
+    length: int
+    dst: Bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Quit:
     """`exit`: no more actions in this bucket, or else in this translation."""
 
@@ -218,6 +226,7 @@ Op = (
     | PushBits
     | PopBits
     | Quit
+    | Larger
     | WriteSet
     | ClearSet
     | Require
@@ -342,6 +351,8 @@ class Compiler:
                 yield PushBits(pieces(src))
             case ofp.Pop(dst):
                 yield PopBits(pieces(dst))
+            case ofp.CheckPktLarger(length, dst):
+                yield Larger(length, pieces(dst))
             case ofp.Exit():
                 yield Quit()
             case ofp.WriteActions(actions):

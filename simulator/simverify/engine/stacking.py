@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import actionset
+from simverify.engine import actionset, outputs
 from simverify.engine.conntrack import EST, INV, NEW, REL, RPL, TRK
 from simverify.engine.outcome import Continue
 from simverify.engine.state import (
@@ -18,6 +18,7 @@ from simverify.engine.state import (
     Restore,
     Run,
     RunSet,
+    Stack,
     View,
     put_bits,
 )
@@ -29,10 +30,16 @@ if TYPE_CHECKING:
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
     from simverify.engine.program import Bits
-    from simverify.engine.state import Stack, State
+    from simverify.engine.state import State
     from simverify.openflow.actions import Actions
 
+MAX_DEPTH = 64
+"""Levels: resubmits to the same or an earlier table, buckets, patch ports."""
+TOO_DEEP = f"more than {MAX_DEPTH} levels of resubmit: the switch drops the whole packet"
+
 _ACTSET_OUTPUT = SLOT["actset_output"].index
+_TAGS = (SLOT["vlan_tci"].index, SLOT["vlan_tci1"].index)
+_TAGGED = 0x1000
 _CT_STATE = SLOT["ct_state"].index
 _ORIGINAL = tuple(
     (SLOT[name].index, SLOT[f"ct_{name}"].index)
@@ -112,18 +119,55 @@ def looked_up(state: State) -> State:
     return state
 
 
-def too_deep(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
-    """Drop what recursed too deep."""
-    reason = "more than 64 levels of resubmit: the switch drops the whole packet"
-    yield from dropped_whole(ex, state, frame, reason)
-
-
 def dropped_whole(ex: Executor, state: State, frame: Run, reason: str) -> Iterator[Outcome]:
-    """Drop a packet: the translation is given up, with what it had output before."""
-    if state.emitted:
-        yield from ex.give_up(state, frame, reason)
-        return
-    leave(state, state.stack)
+    """Give a translation up: the packet is dropped, and what it had output before as well.
+
+    Behind a patch port the other bridge's part of the translation stands.
+    """
+    if state.began is not None:
+        events, entries, emitted = state.began
+        state.record, state.entries = state.record[:events], entries
+        state.emitted = emitted
+    rest = state.stack
+    while rest is not None and not (
+        isinstance(rest.frame, EndVisit)
+        or (isinstance(rest.frame, Restore) and not rest.frame.clone)
+    ):
+        rest = rest.rest
+    state.stack, state.actset = rest, ()
+    del ex
     state.note(Leaf("dropped", state.bridge, None, frame.table, frame.flow, reason, state.slots))
     state.emitted = True
     yield Continue(state, reason)
+
+
+def larger(
+    ex: Executor,
+    state: State,
+    frame: Run,
+    index: int,
+    below: Stack | None,
+    length: int,
+    dst: Bits,
+) -> Iterator[Outcome]:
+    """`check_pkt_larger`: both ways; what follows in this list is isolated, as in a clone()."""
+    tags = 0
+    for slot in _TAGS:
+        if not state.slots[slot].known & _TAGGED:
+            yield from ex.give_up(state, frame, "check_pkt_larger: how many tags is not known")
+            return
+        tags += bool(state.slots[slot].value & _TAGGED)
+    bound = length + 1 - 4 * tags
+    if state.length is not None:
+        above = ex.space.true if state.length >= bound else ex.space.false
+    else:
+        above = ex.space.at_least(ex.choices.length(state.packet), max(bound, 0))
+    rest = Run(frame.program, index, frame.table, frame.flow, frame.depth)
+    for bit, where in ((1, state.cond & above), (0, state.cond & ~above)):
+        if where.satisfiable():
+            now = state.copy(where)
+            back = outputs.returning(now, below, clone=True)
+            now.stack = Stack(rest, outputs.ending(ex, now, back))
+            width = sum(piece[2] for piece in dst)
+            put_bits(ex.space, now, dst, ex.space.constant(width, bit))
+            yield Continue(now)

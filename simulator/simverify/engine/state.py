@@ -107,6 +107,16 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
+class MacEntry:
+    """What NORMAL has learned: by which port of a bridge an address of a VLAN came."""
+
+    bridge: int
+    vlan: int
+    mac: Vec
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Meta:
     """What the datapath's packet carries of conntrack; the pipeline sees it after recirculation.
 
@@ -249,12 +259,17 @@ class State:
         memo: what a conversation carries along; the executor does not look at it.
         pushed: what `push` has put on the stack of values, the last one on top.
         actset: the action set, in the order in which it was written.
+        macs: what NORMAL has learned, the youngest last.
+        began: of this translation, what there was before it: events, entries, whether anything
+            was emitted; None behind a patch port, in the translation of another bridge.
+        length: bytes of the frame without VLAN tags, None if that is open.
         unswapped: the packet, while a look-up sees it with another port or its original tuple.
     """
 
     __slots__ = (
         "actset",
         "astray",
+        "began",
         "bridge",
         "cond",
         "conn",
@@ -263,6 +278,8 @@ class State:
         "entered",
         "entries",
         "learned",
+        "length",
+        "macs",
         "memo",
         "meta",
         "packet",
@@ -302,6 +319,9 @@ class State:
         self.pushed: tuple[Vec, ...] = ()
         self.actset: Actions = ()
         self.unswapped: Slots | None = None
+        self.macs: tuple[MacEntry, ...] = ()
+        self.began: tuple[int, tuple[Entry, ...], bool] | None = None
+        self.length: int | None = None
 
     def copy(self, cond: Set | None = None) -> State:
         """Return a state of its own, with another condition if one is given."""
@@ -342,6 +362,9 @@ class State:
             self.pushed,
             self.actset,
             self.unswapped,
+            self.macs,
+            self.began,
+            self.length,
         )
 
     def put(self, slot: int, vec: Vec) -> None:
@@ -393,6 +416,7 @@ class Restore:
     resubmits: tuple[int, int] = (0, 0)
     clone: bool = False
     """Of a clone(): `exit` in it ends what follows it as well."""
+    began: tuple[int, tuple[Entry, ...], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

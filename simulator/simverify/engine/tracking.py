@@ -100,6 +100,7 @@ def forked(
     tracked.passes += 1
     tracked.recircs += 1
     tracked.depth = 0
+    tracked.began = (len(tracked.record), tracked.entries, tracked.emitted)
     tracked.resubmits = (0, 0)
     if tracked.recircs > MAX_RECIRCULATIONS:
         yield Continue(tracked, "the datapath drops it: too many recirculations")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simverify.engine.bridge import Frags
+    from simverify.engine.bridge import Frags, PortVlan
     from simverify.openflow.pipeline import Pipeline
 
 SOCKETS = "sockets"
@@ -46,7 +46,7 @@ class Element:
             `station` has one (a pod, a remote host); `segment` is the wire between them.
         tracker: the connection tracker that its ct() use.
         ports: port name -> OpenFlow port number.
-        no_flood, fdb, frags: see `engine.bridge.Bridge`.
+        no_flood, fdb, frags, vlans, fdb_whole, down: see `engine.bridge.Bridge`.
     """
 
     name: str
@@ -57,3 +57,6 @@ class Element:
     no_flood: frozenset[str] = frozenset()
     fdb: Mapping[tuple[int, int], int] = field(default_factory=dict)
     frags: Frags = "normal"
+    vlans: Mapping[str, PortVlan] = field(default_factory=dict)
+    fdb_whole: bool = False
+    down: frozenset[str] = frozenset()

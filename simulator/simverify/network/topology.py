@@ -145,6 +145,9 @@ class Machine:
             _uses(element, Learn),
             _uses(element, WriteActions),
             element.frags,
+            {element.ports[name]: vlan for name, vlan in element.vlans.items()},
+            element.fdb_whole,
+            frozenset(element.ports[name] for name in element.down),
         )
 
     def executor(

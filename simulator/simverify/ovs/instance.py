@@ -203,6 +203,10 @@ class Instance:
         version = ("-O", protocol) if protocol else ()
         return self._running().run("ovs-ofctl", *version, command, bridge, *arguments, text=text)
 
+    def vsctl(self, *arguments: str) -> str:
+        """Run ovs-vsctl; return what it printed."""
+        return self._running().run("ovs-vsctl", *arguments)
+
     def add_flows(self, bridge: str, flows: str, *, protocol: str = "") -> None:
         """Add flows, one a line, in this order."""
         self.ofctl(bridge, "add-flows", "-", text=flows, protocol=protocol)
