@@ -13,6 +13,7 @@ from simverify import __version__
 _COMMANDS = {
     "verify": "Prove the cases of files and folders.",
     "trace": "Follow a packet, or a set of packets.",
+    "simulate": "Run the switches on real frames.",
     "gate": "Judge the cases before and after a change; refuse or accept.",
     "replay": "Send a result's conversations through real Open vSwitch.",
     "fmt": "Print flows in one canonical form, or their errors.",

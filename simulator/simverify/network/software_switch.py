@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simverify.engine.decided import DecidedChoices, Taken
 from simverify.engine.program import Program
 from simverify.engine.state import HEADERS, WIRE, Leaf, State
+from simverify.network.ageing import Ageing
 from simverify.network.topology import Machine, Topology
 from simverify.openflow.flow import Flow
 from simverify.packet import wire
@@ -111,6 +112,7 @@ class SoftwareSwitch:
         self._state = State(self.space.true, ())
         self._blank: tuple[Vec, ...] = ()
         self._packets = 0
+        self._ageing = Ageing()
 
     @property
     def space(self) -> Space:
@@ -137,6 +139,12 @@ class SoftwareSwitch:
     def choose(self, switch: str, group: int, bucket: int) -> None:
         """Take this bucket (counted from 0) of a group from here on, where it can be taken."""
         self._wanted[self.topology.index[switch], group] = bucket
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: what was not used for long enough is forgotten."""
+        self._ageing.now += seconds
+        self._state.entries = self._ageing.living(self._state.entries)
+        self._state.learned = self._ageing.standing(self._state.learned)
 
     def memory(self) -> object:
         """Return all that is remembered, for `restore`."""
@@ -196,7 +204,9 @@ class SoftwareSwitch:
         element = self.topology.elements[switch]
         number = element.ports[port] if isinstance(port, str) else port
         choices = DecidedChoices(self.space, self._wanted)
-        executor = self._machine.executor(choices, explain=self.explain)
+        # Which learned flows are in use is told by the look-ups alone.
+        explain = self.explain or bool(self._state.learned)
+        executor = self._machine.executor(choices, explain=explain)
         executor.bridges = self._bridges
         start = self._start(executor, headers, fields or {})
         start.bridge, start.entered = self.topology.index[switch], number
@@ -224,6 +234,7 @@ class SoftwareSwitch:
         self._state.entries = final.entries
         self._state.learned = final.learned
         self._state.serial = final.serial
+        self._ageing.note(final.record, final.entries, final.learned)
 
     def _settled(self, final: State) -> State:
         """Give every choice that is still open a value that is possible."""
@@ -289,7 +300,7 @@ class SoftwareSwitch:
             self.topology.names[leaf.bridge],
             leaf.table,
             "invalid_ttl" if leaf.kind == "expired" else leaf.reason,
-            b"",
+            leaf.userdata,
             self._frame(leaf, frame, before),
             _nonzero(leaf.slots, _NAMED_HEADERS),
             leaf.flow,

@@ -1,0 +1,81 @@
+"""Time: how long a tracker and a table remember what nobody uses.
+
+Source: measured on Open vSwitch 3.1.0, userspace datapath, default timeouts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from simverify.engine.state import Step, Tracked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simverify.engine.state import Entry, Learned, Record
+
+_OPENING, _ESTABLISHED, _HALF_CLOSED, _CLOSING, _CLOSED = 30, 86400, 900, 45, 30
+_ONE_WAY, _BOTH_WAYS = 60, 30
+_TCP_STATES = (
+    *("CLOSED", "LISTEN", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "CLOSE_WAIT"),
+    *("FIN_WAIT_1", "CLOSING", "LAST_ACK", "FIN_WAIT_2", "TIME_WAIT"),
+)
+TCP_RANK = {name: rank for rank, name in enumerate(_TCP_STATES)}
+"""How far a side of a connection is."""
+
+
+def lifetime_s(entry: Entry) -> int:
+    """Return how many seconds an entry lives after its last packet."""
+    if "|" not in entry.state:
+        return _ONE_WAY if entry.state == "ONE_WAY" else _BOTH_WAYS
+    low, high = sorted(TCP_RANK[side] for side in entry.state.split("|"))
+    if low >= TCP_RANK["FIN_WAIT_2"]:
+        return _CLOSED
+    if low >= TCP_RANK["CLOSING"]:
+        return _CLOSING
+    if low < TCP_RANK["ESTABLISHED"]:
+        return _OPENING
+    return _HALF_CLOSED if high >= TCP_RANK["CLOSING"] else _ESTABLISHED
+
+
+@dataclass(slots=True)
+class Ageing:
+    """When each entry and each learned flow was last used, by a clock that only `now` moves."""
+
+    now: float = 0.0
+    _used: dict[int, float] = field(default_factory=dict)
+    _learned: dict[Learned, tuple[float, float]] = field(default_factory=dict)
+
+    def note(self, record: Record, entries: Sequence[Entry], learned: Sequence[Learned]) -> None:
+        """Take notice of what a packet did; its look-ups count where flows were learned."""
+        met = {event.serial for event in record if isinstance(event, Tracked)}
+        now = self.now
+        self._used = {
+            entry.serial: now if entry.serial in met else self._used.get(entry.serial, now)
+            for entry in entries
+        }
+        if learned:
+            found = {id(event.flow) for event in record if isinstance(event, Step)}
+            times = {flow: self._learned.get(flow, (now, now)) for flow in learned}
+            self._learned = {
+                flow: (made, now if id(flow.flow) in found else used)
+                for flow, (made, used) in times.items()
+            }
+
+    def living(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Return the entries whose time is not over."""
+        return tuple(
+            entry
+            for entry in entries
+            if self.now < self._used.get(entry.serial, self.now) + lifetime_s(entry)
+        )
+
+    def standing(self, learned: Sequence[Learned]) -> tuple[Learned, ...]:
+        """Return the learned flows whose time is not over."""
+        return tuple(flow for flow in learned if self._stands(flow))
+
+    def _stands(self, flow: Learned) -> bool:
+        made, used = self._learned.get(flow, (self.now, self.now))
+        idle, hard = flow.flow.idle_timeout, flow.flow.hard_timeout
+        return not (hard and self.now >= made + hard) and not (idle and self.now >= used + idle)
