@@ -212,7 +212,7 @@ class Station:
             yield Line(
                 f"table={_FORWARD},priority=100,ip,reg0={nic.port} actions={what}",
                 nic.origin,
-                f"it is for none of its addresses, and it does not forward what {nic.name} takes in",
+                f"it is for none of its addresses, and what {nic.name} takes in is not forwarded",
             )
         if self.services:
             for table, zone, after in (
