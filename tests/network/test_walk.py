@@ -182,3 +182,19 @@ def test_a_class_that_partly_loops_is_split() -> None:
     assert sum(machine.space.count(f.cond, port.variables()) for f in looped) == 1
     assert sum(machine.space.count(f.cond, port.variables()) for f in left) == 65535
     assert machine.space.is_empty(looped[0].cond & ~machine.space.matches(port, 99, 0xFFFF))
+
+
+def test_what_stands_behind_a_second_tag_is_unknown_to_the_next_switch() -> None:
+    """One tag goes along; behind the second of two the receiver would read other headers."""
+    tag = "push_vlan:0x8100,set_field:4101->vlan_vid"
+    for tags, end in ((1, "lost b.3"), (2, "unknown a.2")):
+        actions = ",".join([tag] * tags)
+        topology = network(
+            {"a": f"actions={actions},output:2", "b": "dl_vlan=5,ip actions=output:3"},
+            ("a.p2", "b.p1"),
+        )
+        assert ends(topology, walk(topology)) == [end]
+    popped = network({"a": "actions=pop_vlan,output:2", "b": "actions=output:3"}, ("a.p2", "b.p1"))
+    arrived = {"vlan_tci": 0x1005, "dl_type": 0x8100, "nw_src": 0, "nw_dst": 0, "nw_proto": 0}
+    final = walk(popped, **arrived, nw_ttl=0, tp_src=0, tp_dst=0, tcp_flags=0)
+    assert ends(popped, final) == ["unknown a.2"]

@@ -13,7 +13,7 @@ from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
 from simverify.engine.state import EndVisit, Hop, Leaf, Restore, Run, RunSet, Stack, View
-from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
+from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT, SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _IN_PORT = SLOT["in_port"].index
 _VLAN = SLOT["vlan_tci"].index
+_DL_TYPE = SLOT["dl_type"].index
+_TUNNEL_DST = (SLOT["tun_dst"].index, SLOT["tun_ipv6_dst"].index)
+_VLAN_TYPES = (0x8100, 0x88A8)
 _BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vlan_tpid1"))
 
 
@@ -42,6 +45,15 @@ def output(ex: Executor, state: State, frame: Run, port: int) -> Iterator[Outcom
     if port not in ex.bridges[state.bridge].ports:
         yield Continue(state, f"there is no port {port}")
         return
+    if port in ex.bridges[state.bridge].tunnels:
+        none = state.cond
+        for slot in _TUNNEL_DST:
+            none = none & ex.space.matches(state.slots[slot], 0, (1 << SLOTS[slot].width) - 1)
+        if none.satisfiable():
+            yield Continue(state.copy(none), "a tunnel without tun_dst leads nowhere")
+            state = state.copy(state.cond & ~none)
+            if not state.cond.satisfiable():
+                return
     for part in committed(ex, state):
         yield send(ex, part, port)
 
@@ -68,12 +80,30 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
         )
         state.slots = seen
         return Continue(state)
+    if _tag_behind_tag(ex, state):
+        reason = "what the next switch reads behind a second VLAN tag is not modelled"
+        state.note(Leaf("unknown", state.bridge, port, None, None, reason, state.slots))
+        state.slots = seen
+        return Continue(state)
     leaving, state.slots = state.slots, seen
     state.stack = returning(state, remaining(state))
     state.slots, state.astray = leaving, ()
     state.bridge, state.entered = peer.bridge, peer.port
     entered = list(ex.enter(state))
     return Settled(*entered[0])
+
+
+def _tag_behind_tag(ex: Executor, state: State) -> bool:
+    """Whether a packet has a tag that its receiver takes for another header than the model does.
+
+    A switch reads one tag (vlan-limit): of two that were pushed the inner one is payload to the
+    next, and one that was payload here is the next's first when the outer one is popped.
+    """
+    if state.slots[_BEHIND_VLAN[0]] is not ex.blank[_BEHIND_VLAN[0]]:
+        return True
+    untagged = state.slots[_VLAN] is ex.blank[_VLAN]
+    dl_type = state.slots[_DL_TYPE]
+    return untagged and dl_type.constant and dl_type.value in _VLAN_TYPES
 
 
 def patched(ex: Executor, state: State, port: int, peer: End) -> Outcome:
