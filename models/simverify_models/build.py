@@ -40,6 +40,15 @@ STATION_NIC = "eth0"
 """The only interface of a pod or of an endpoint of the underlay."""
 
 
+def _datapaths(spec: NetworkSpec) -> dict[str, str]:
+    """Return the datapath of each switch: those that patches join are in one."""
+    datapaths = {name: name for name in spec.switches}
+    for one, other in spec.patches():
+        old, new = datapaths[other.element], datapaths[one.element]
+        datapaths = {name: new if path == old else path for name, path in datapaths.items()}
+    return datapaths
+
+
 def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topology:
     """Return the elements and links of a network file.
 
@@ -50,6 +59,7 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
     elements: dict[str, Element] = {}
     links: list[Link] = []
     neighbours = list(_interfaces(spec))
+    datapaths = _datapaths(spec)
     for switch in spec.switches.values():
         ports = {**switch.ports, "LOCAL": OFPP_LOCAL}
         elements[switch.name] = Element(
@@ -57,11 +67,15 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
             "switch",
             pipelines[switch.name],
             ports,
-            switch.name,
+            datapaths[switch.name],
             frozenset(switch.no_flood),
             {(entry.vlan, entry.mac): ports[entry.port] for entry in switch.fdb},
             switch.frags,
         )
+    links.extend(
+        Link(Port(one.element, one.port), Port(other.element, other.port), "patch")
+        for one, other in spec.patches()
+    )
     zones = _free_zones(pipelines.values())
     for host in spec.hosts.values():
         elements[host.name] = _host(host, neighbours, (next(zones), next(zones)))

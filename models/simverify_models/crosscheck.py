@@ -59,6 +59,8 @@ def check_references(spec: NetworkSpec, report: Report) -> None:
                     entry.span,
                     suggest(entry.port, (*switch.ports, LOCAL)),
                 )
+    for _, peer in spec.patches():
+        _check_port(spec, peer, report, wires=False)
     wired = set()
     for segment in spec.segments.values():
         for ref in segment.ports:
@@ -162,3 +164,6 @@ def _ports(spec: NetworkSpec) -> Iterator[Claim]:
     yield from ((str(pod.port), pod.name, pod.port.span) for pod in spec.pods.values())
     for segment in spec.segments.values():
         yield from ((str(ref), segment.name, ref.span) for ref in segment.ports)
+    for one, other in spec.patches():
+        yield str(one), f"the patch to {other}", one.span
+        yield str(other), f"the patch to {one}", other.span

@@ -85,6 +85,13 @@ PORTS = Key(
 )
 NO_FLOOD = Key("no-flood", ListOf(LOCATED), (), "ports that FLOOD and NORMAL leave out")
 
+PATCHES = Key(
+    "patches",
+    MapOf("patch port", PORT_REF),
+    {},
+    "ports that lead to a port of another switch of the same datapath, such as br-ex.patch-int",
+)
+
 
 def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
     ports = {name: ofport for name, (ofport, _) in f[PORTS].items()}
@@ -105,6 +112,11 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
                 port.span,
                 suggest(port.text, ports),
             )
+    for name, peer in f[PATCHES].items():
+        if name not in ports:
+            report.error(
+                "unknown-port", f"{f.name} has no port '{name}'", peer.span, suggest(name, ports)
+            )
     datapath = f[DATAPATH]
     return SwitchSpec(
         name=f.name,
@@ -117,10 +129,11 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
         fdb=() if datapath is None else datapath[FDB_ENTRIES],
         span=f.span,
         frags="normal" if datapath is None else datapath[FRAGS],
+        patches=f[PATCHES],
     )
 
 
-SWITCH = Record("a switch", (DATAPATH, FLOWS, GROUPS, METERS, PORTS, NO_FLOOD), _switch)
+SWITCH = Record("a switch", (DATAPATH, FLOWS, GROUPS, METERS, PORTS, NO_FLOOD, PATCHES), _switch)
 
 PORT = Key("port", PORT_REF, doc="the switch and its port, such as br-int.antrea-gw0")
 STATION_MAC = Key("mac", MAC)

@@ -6,7 +6,7 @@ written. MACs are numbers of 48 bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Literal
 
@@ -53,7 +53,10 @@ class FdbSpec:
 
 @dataclass(frozen=True, slots=True)
 class SwitchSpec:
-    """A bridge of Open vSwitch. `ports` has OpenFlow port numbers; LOCAL is always there."""
+    """A bridge of Open vSwitch. `ports` has OpenFlow port numbers; LOCAL is always there.
+
+    `patches` joins some of them to ports of other bridges of the same datapath.
+    """
 
     name: str
     datapath: Literal["userspace"]
@@ -65,6 +68,7 @@ class SwitchSpec:
     fdb: tuple[FdbSpec, ...]
     span: Span
     frags: Literal["normal", "drop", "nx-match"] = "normal"
+    patches: Mapping[str, PortRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,15 @@ class NetworkSpec:
             for endpoint in self.endpoints.values()
             for name, behind in endpoint.behind.items()
         }
+
+    def patches(self) -> tuple[tuple[PortRef, PortRef], ...]:
+        """Return the two ends of each patch, whichever of them names the other."""
+        found: dict[frozenset[tuple[str, str]], tuple[PortRef, PortRef]] = {}
+        for switch in self.switches.values():
+            for port, peer in switch.patches.items():
+                ends = frozenset({(switch.name, port), (peer.element, peer.port)})
+                found.setdefault(ends, (PortRef(switch.name, port, peer.span), peer))
+        return tuple(found.values())
 
     def talkers(self) -> tuple[str, ...]:
         """Return every name that a case may use as sender or receiver."""
