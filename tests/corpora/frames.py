@@ -61,7 +61,9 @@ def antrea(folder: Path) -> Topology:
     tables = pipeline(folder / "flows.txt", folder / "groups.txt", ports)
     quiet = no_flood(folder / "show.txt")
     # What the bridge's own port was given was not recorded, and is not looked at.
-    return Topology({"br-int": Element("br-int", "switch", tables, ports, "dp", quiet)}, [])
+    tunnels = frozenset(name for name in ports if name == "antrea-tun0")
+    bridge = Element("br-int", "switch", tables, ports, "dp", quiet, tunnels=tunnels)
+    return Topology({"br-int": bridge}, [])
 
 
 def no_flood(show: Path) -> frozenset[str]:
@@ -78,9 +80,13 @@ def antrea_truth(path: Path) -> Iterator[tuple[str, list[Packet]]]:
             packets = [
                 Packet(
                     f"{talk['name']} {number} {packet.get('step', '')}",
-                    packet["in_ofport"] & 0xFFFF,
+                    OFPP_LOCAL if packet["in_ofport"] == "LOCAL" else packet["in_ofport"],
                     bytes.fromhex(packet["frame"]),
-                    Counter((out["ofport"], bytes.fromhex(out["frame"])) for out in packet["out"]),
+                    Counter(
+                        (out["ofport"], bytes.fromhex(out["frame"]))
+                        for out in packet["out"]
+                        if out["ofport"] not in ("LOCAL", OFPP_LOCAL)
+                    ),
                     len(packet["packet_in"]),
                 )
                 for number, packet in enumerate(talk["packets"])

@@ -40,6 +40,7 @@ class Bridge:
         vlans: the VLANs of ports for NORMAL; those that are not here carry all.
         fdb_whole: `fdb` is all that NORMAL knows: packets to other addresses are flooded.
         down: ports without a link, for groups that watch them.
+        tunnels: ports that need a `tun_dst` from the flows (remote_ip=flow).
         frags: what it does with fragments, see `fragments`.
     """
 
@@ -58,6 +59,7 @@ class Bridge:
     vlans: Mapping[int, PortVlan] = field(default_factory=dict)
     fdb_whole: bool = False
     down: frozenset[int] = frozenset()
+    tunnels: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

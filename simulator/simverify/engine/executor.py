@@ -119,11 +119,12 @@ class Executor:
 
     # the queue
 
-    def run(self, starts: Iterable[State]) -> list[State]:
+    def run(self, starts: Iterable[State], first: int = 0) -> list[State]:
         """Run states to their ends.
 
         Args:
             starts: each at the port `entered` of its bridge, with empty stack.
+            first: the table where they begin.
 
         Returns:
             Final states, each with at least one leaf in its record; their conditions cover the
@@ -169,7 +170,7 @@ class Executor:
         for start in starts:
             began = began | start.cond
             kept.update(v for vec in start.slots for v in vec.variables())
-            alone = settle(self.enter(start))
+            alone = settle((s, None if t is None else first) for s, t in self.enter(start))
             if alone is not None:
                 wait(*alone)
                 alone = None

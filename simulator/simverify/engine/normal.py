@@ -14,7 +14,7 @@ from simverify.engine.bridge import PortVlan
 from simverify.engine.outcome import Continue
 from simverify.engine.state import MacEntry, Run, Stack
 from simverify.openflow import actions as ofp
-from simverify.packet.fields import SLOT
+from simverify.packet.fields import OFPP_CONTROLLER, OFPP_NONE, SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +54,8 @@ def normal(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
     if not in_port.constant or not tci.constant:
         yield from ex.give_up(state, frame, "in_port or VLAN is not known at NORMAL")
         return
-    if in_port.value not in bridge.ports:
+    sourced = in_port.value in (OFPP_NONE, OFPP_CONTROLLER)
+    if in_port.value not in bridge.ports and not sourced:
         yield Continue(state, "NORMAL: the packet has come in by no port")
         return
     vlan = admitted(bridge.vlans.get(in_port.value, _TRUNK), tci.value)
@@ -71,7 +72,7 @@ def normal(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
     for where, single in ((group, False), (rest & ~group, True)):
         if where.satisfiable():
             now = state.copy(where)
-            if single:
+            if single and not sourced:
                 _learn(now, vlan, in_port.value)
             yield from _forward(ex, now, frame, vlan, in_port.value)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 from simverify.engine.program import NOWHERE
 from simverify.packet.fields import SLOTS
@@ -35,10 +37,17 @@ UNSET = 0xFFF7
 """`actset_output` where the action set has no output, or a group."""
 
 
+_BLANKS: WeakKeyDictionary[Space, Slots] = WeakKeyDictionary()
+
+
 def blank(space: Space) -> Slots:
     """Return slots that are all zero, but for `actset_output`: there is no action set."""
-    values = {"actset_output": UNSET}
-    return tuple(space.constant(slot.width, values.get(slot.name, 0)) for slot in SLOTS)
+    made = _BLANKS.get(space)
+    if made is None:
+        values = {"actset_output": UNSET}
+        made = tuple(space.constant(slot.width, values.get(slot.name, 0)) for slot in SLOTS)
+        _BLANKS[space] = made
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +335,8 @@ class State:
     def copy(self, cond: Set | None = None) -> State:
         """Return a state of its own, with another condition if one is given."""
         new = State.__new__(State)
-        for name in State.__slots__:
-            setattr(new, name, getattr(self, name))
+        for name, value in zip(State.__slots__, _ALL(self), strict=True):
+            setattr(new, name, value)
         if cond is not None:
             new.cond = cond
         return new
@@ -376,6 +385,9 @@ class State:
         if isinstance(event, Leaf):
             event = replace(event, entered=self.entered)
         self.record = (*self.record, event)
+
+
+_ALL = attrgetter(*State.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

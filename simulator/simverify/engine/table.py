@@ -175,7 +175,7 @@ class Table:
     def levels(self, slots: Slots) -> tuple[Level, ...]:
         """Return the table as relations for a state with these slots, highest priority first."""
         key = tuple([slots[index] for index in self.looked])
-        if all([vec.constant for vec in key]):
+        if all(vec.constant for vec in key):
             return self._known(slots)
         levels = self._levels.get(key)
         if levels is None:

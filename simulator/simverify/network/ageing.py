@@ -13,10 +13,12 @@ from simverify.engine.state import Step, Tracked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from simverify.engine.state import Entry, Learned, Record
+    from simverify.engine.state import Entry, Learned, MacEntry, Record
 
 _OPENING, _ESTABLISHED, _HALF_CLOSED, _CLOSING, _CLOSED = 30, 86400, 900, 45, 30
 _ONE_WAY, _BOTH_WAYS = 60, 30
+_MAC_AGE = 300
+"""Default of mac-aging-time, ovs-vswitchd.conf.db(5)."""
 _TCP_STATES = (
     *("CLOSED", "LISTEN", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "CLOSE_WAIT"),
     *("FIN_WAIT_1", "CLOSING", "LAST_ACK", "FIN_WAIT_2", "TIME_WAIT"),
@@ -47,13 +49,26 @@ class Ageing:
     _used: dict[int, float] = field(default_factory=dict)
     _learned: dict[Learned, tuple[float, float]] = field(default_factory=dict)
 
-    def note(self, record: Record, entries: Sequence[Entry], learned: Sequence[Learned]) -> None:
+    _macs: dict[MacEntry, tuple[MacEntry, float]] = field(default_factory=dict)
+
+    def note(
+        self,
+        record: Record,
+        entries: Sequence[Entry],
+        learned: Sequence[Learned],
+        macs: Sequence[MacEntry],
+    ) -> None:
         """Take notice of what a packet did; its look-ups count where flows were learned."""
         met = {event.serial for event in record if isinstance(event, Tracked)}
         now = self.now
         self._used = {
             entry.serial: now if entry.serial in met else self._used.get(entry.serial, now)
             for entry in entries
+        }
+        old = self._macs
+        # An address that is heard again is learned again: another object that is equal.
+        self._macs = {
+            mac: old[mac] if mac in old and old[mac][0] is mac else (mac, now) for mac in macs
         }
         if learned:
             found = {id(event.flow) for event in record if isinstance(event, Step)}
@@ -69,6 +84,12 @@ class Ageing:
             entry
             for entry in entries
             if self.now < self._used.get(entry.serial, self.now) + lifetime_s(entry)
+        )
+
+    def heard(self, macs: Sequence[MacEntry]) -> tuple[MacEntry, ...]:
+        """Return what NORMAL has learned and heard of lately."""
+        return tuple(
+            mac for mac in macs if self.now < self._macs.get(mac, (mac, self.now))[1] + _MAC_AGE
         )
 
     def standing(self, learned: Sequence[Learned]) -> tuple[Learned, ...]:

@@ -46,7 +46,7 @@ class Element:
             `station` has one (a pod, a remote host); `segment` is the wire between them.
         tracker: the connection tracker that its ct() use.
         ports: port name -> OpenFlow port number.
-        no_flood, fdb, frags, vlans, fdb_whole, down: see `engine.bridge.Bridge`.
+        no_flood, fdb, frags, vlans, fdb_whole, down, tunnels: see `engine.bridge.Bridge`.
     """
 
     name: str
@@ -60,3 +60,4 @@ class Element:
     vlans: Mapping[str, PortVlan] = field(default_factory=dict)
     fdb_whole: bool = False
     down: frozenset[str] = frozenset()
+    tunnels: frozenset[str] = frozenset()

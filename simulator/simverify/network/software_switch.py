@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 from simverify.engine.decided import DecidedChoices, Taken
 from simverify.engine.program import Program
 from simverify.engine.state import HEADERS, WIRE, Leaf, State
+from simverify.engine.table import Table
 from simverify.network.ageing import Ageing
 from simverify.network.topology import Machine, Topology
-from simverify.openflow.flow import Flow
+from simverify.openflow.flow import Flow, Match
+from simverify.openflow.parse import parse_actions
+from simverify.openflow.pipeline import Pipeline
 from simverify.packet import wire
 from simverify.packet.fields import SLOT, SLOTS
 from simverify.packet.hidden import hidden_of
 from simverify.packet.rewrite import rewrite
 from simverify.space import Vec
+from simverify.text import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 APART = 1 << 62
 """Flows of a table are never joined: every bit is known, so one of them is met."""
+OUT_TABLE = 255
+"""No flow can be in it: a packet-out's actions are, for one packet."""
 _TUNNEL = tuple(slot for slot in SLOTS if slot.name.startswith("tun_"))
 _NAMED_HEADERS = tuple((index, SLOTS[index].name) for index in HEADERS)
 _ON_THE_WIRE = tuple((index, SLOTS[index].name) for index in WIRE)
@@ -76,7 +82,7 @@ class Reaction:
         unknown: why the model cannot say what happens (all of it), if so.
         drops: where copies of it were dropped, and why.
         record: look-ups and what the trackers found, for explanations.
-        final: the packet as it was at its last end, and all of its fields.
+        last: the slots of the packet as they were at its last end.
     """
 
     outputs: tuple[SentFrame, ...]
@@ -85,7 +91,7 @@ class Reaction:
     unknown: str | None
     drops: tuple[Leaf, ...]
     record: Record
-    final: Mapping[str, int]
+    last: Slots
 
 
 class SoftwareSwitch:
@@ -133,7 +139,7 @@ class SoftwareSwitch:
         made = []
         for bridge in self._machine.bridges(join_from=APART):
             ends = (n for n, name in bridge.ports.items() if (bridge.name, name) not in linked)
-            made.append(replace(bridge, terminals=frozenset(ends)))
+            made.append(replace(bridge, terminals=frozenset(ends), fdb_whole=True))
         return made
 
     def choose(self, switch: str, group: int, bucket: int) -> None:
@@ -145,6 +151,7 @@ class SoftwareSwitch:
         self._ageing.now += seconds
         self._state.entries = self._ageing.living(self._state.entries)
         self._state.learned = self._ageing.standing(self._state.learned)
+        self._state.macs = self._ageing.heard(self._state.macs)
 
     def memory(self) -> object:
         """Return all that is remembered, for `restore`."""
@@ -191,6 +198,8 @@ class SoftwareSwitch:
         *,
         frame: bytes | None = None,
         fields: Mapping[str, int] | None = None,
+        length: int = 60,
+        actions: str | None = None,
     ) -> Reaction:
         """Let a packet come in of which these headers are known, and no more.
 
@@ -200,6 +209,8 @@ class SoftwareSwitch:
             headers: slot name -> value; others are 0.
             frame: that has these headers.
             fields: further slots (tunnel, pkt_mark, ...) that are not in the frame.
+            length: of the frame, where there is none.
+            actions: what to do with it, instead of a look-up in table 0: a packet-out.
         """
         element = self.topology.elements[switch]
         number = element.ports[port] if isinstance(port, str) else port
@@ -210,9 +221,34 @@ class SoftwareSwitch:
         executor.bridges = self._bridges
         start = self._start(executor, headers, fields or {})
         start.bridge, start.entered = self.topology.index[switch], number
-        final = self._settled(executor.run([start])[0])
+        tags = sum(bool(headers.get(name)) for name in ("vlan_tci", "vlan_tci1"))
+        start.length = (length if frame is None else len(frame)) - 4 * tags
+        first = 0
+        if actions is not None:
+            first = self._packet_out(executor, start.bridge, actions)
+        final = self._settled(executor.run([start], first)[0])
         self._keep(final)
         return self._reaction(final, choices, frame, headers)
+
+    def _packet_out(self, executor: Executor, place: int, actions: str) -> int:
+        """Let a bridge have, for one packet, a table that does just these actions."""
+        bridge = self._bridges[place]
+        ports = {name: number for number, name in bridge.ports.items()}
+        flow = Flow(Match(), parse_actions(Source("actions", actions), ports=ports), OUT_TABLE)
+        tables = Pipeline.of([flow]).tables
+        table = Table.build(
+            executor.compiler,
+            self.space,
+            bridge.name,
+            OUT_TABLE,
+            tables[OUT_TABLE],
+            file_order=True,
+            join_from=APART,
+        )
+        bridges = list(self._bridges)
+        bridges[place] = replace(bridge, tables={**bridge.tables, OUT_TABLE: table})
+        executor.bridges = bridges
+        return OUT_TABLE
 
     def _start(
         self, executor: Executor, headers: Mapping[str, int], fields: Mapping[str, int]
@@ -225,6 +261,7 @@ class SoftwareSwitch:
         start = State(self.space.true, tuple(slots))
         start.entries = self._state.entries
         start.learned = self._state.learned
+        start.macs = self._state.macs
         start.serial = self._state.serial
         start.packet = self._packets
         self._packets += 1
@@ -233,8 +270,9 @@ class SoftwareSwitch:
     def _keep(self, final: State) -> None:
         self._state.entries = final.entries
         self._state.learned = final.learned
+        self._state.macs = final.macs
         self._state.serial = final.serial
-        self._ageing.note(final.record, final.entries, final.learned)
+        self._ageing.note(final.record, final.entries, final.learned, final.macs)
 
     def _settled(self, final: State) -> State:
         """Give every choice that is still open a value that is possible."""
@@ -247,6 +285,7 @@ class SoftwareSwitch:
         settled.record = grounding.of(final.record)
         settled.entries = grounding.of(final.entries)
         settled.learned = grounding.of(final.learned)
+        settled.macs = grounding.of(final.macs)
         settled.slots = grounding.of(final.slots)
         return settled
 
@@ -281,7 +320,7 @@ class SoftwareSwitch:
             unknown,
             tuple(drops),
             final.record,
-            _nonzero(last, ((slot.index, slot.name) for slot in SLOTS)),
+            last,
         )
 
     def _sent(self, leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> SentFrame:

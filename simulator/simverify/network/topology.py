@@ -148,6 +148,7 @@ class Machine:
             {element.ports[name]: vlan for name, vlan in element.vlans.items()},
             element.fdb_whole,
             frozenset(element.ports[name] for name in element.down),
+            frozenset(element.ports[name] for name in element.tunnels),
         )
 
     def executor(
