@@ -41,10 +41,17 @@ STATION_NIC = "eth0"
 
 
 def _datapaths(spec: NetworkSpec) -> dict[str, str]:
-    """Return the datapath of each switch: those that patches join are in one."""
+    """Return the datapath of each switch: one for those that patches or a host's interfaces join.
+
+    The bridges of one host are one Open vSwitch, whose tracker they share.
+    """
     datapaths = {name: name for name in spec.switches}
-    for one, other in spec.patches():
-        old, new = datapaths[other.element], datapaths[one.element]
+    joined = [(one.element, other.element) for one, other in spec.patches()]
+    for host in spec.hosts.values():
+        on = [nic.port.element for nic in host.interfaces.values() if nic.port.element in datapaths]
+        joined += [(on[0], other) for other in on[1:]]
+    for one, other in joined:
+        old, new = datapaths[other], datapaths[one]
         datapaths = {name: new if path == old else path for name, path in datapaths.items()}
     return datapaths
 

@@ -44,6 +44,8 @@ def check_values(spec: NetworkSpec, report: Report) -> None:
 
 def check_references(spec: NetworkSpec, report: Report) -> None:
     """Check that every name leads somewhere, and that every endpoint is on a segment."""
+    _once("route", "a route", _routes(spec), report)
+    _once("service", "a Service's address", _services(spec), report)
     for interface in (i for host in spec.hosts.values() for i in host.interfaces.values()):
         _check_port(spec, interface.port, report, wires=False)
     for pod in spec.pods.values():
@@ -155,6 +157,25 @@ def _addresses(spec: NetworkSpec) -> Iterator[Claim]:
             yield from ((str(a.ip), f"{host.name}.{i.name}", i.span) for a in i.addresses)
     yield from ((str(pod.address.ip), pod.name, pod.span) for pod in spec.pods.values())
     yield from ((str(e.address.ip), e.name, e.span) for e in spec.endpoints.values())
+
+
+def _routes(spec: NetworkSpec) -> Iterator[Claim]:
+    for host in spec.hosts.values():
+        for nic in host.interfaces.values():
+            for address in nic.addresses:
+                yield f"{address.network} of {host.name}", f"interface {nic.name}", nic.span
+        for route in host.routes:
+            yield f"{route.prefix} of {host.name}", "its routes", route.span
+    for endpoint in spec.endpoints.values():
+        for route in endpoint.routes:
+            yield f"{route.prefix} of {endpoint.name}", "its routes", route.span
+
+
+def _services(spec: NetworkSpec) -> Iterator[Claim]:
+    for host in spec.hosts.values():
+        for service in host.services.values():
+            key = f"{service.cluster_ip}:{service.port}/{service.protocol} of {host.name}"
+            yield key, service.name, service.span
 
 
 def _ports(spec: NetworkSpec) -> Iterator[Claim]:

@@ -120,7 +120,8 @@ class Station:
         )
         for nic in self.nics:
             yield Line(
-                f"table={_CLASSIFY},priority=100,ip,in_port={nic.port},dl_dst={mac_text(nic.mac)} "
+                f"table={_CLASSIFY},priority=100,ip,vlan_tci=0x0000/0x1fff,in_port={nic.port},"
+                f"dl_dst={mac_text(nic.mac)} "
                 f"actions=load:{nic.port}->NXM_NX_REG0[],goto_table:{_MINE}",
                 nic.origin,
             )
@@ -132,9 +133,9 @@ class Station:
         yield Line(
             f"table={_CLASSIFY},priority=0 actions=drop",
             first.origin,
-            "it is for another MAC"
+            "it is for another MAC, or tagged"
             if len(self.nics) > 1
-            else f"it is for another MAC than {mac_text(first.mac)}",
+            else f"it is for another MAC than {mac_text(first.mac)}, or tagged",
         )
 
     def _serve(self) -> Iterator[Line]:

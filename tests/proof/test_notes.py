@@ -172,7 +172,7 @@ def test_the_agents_own_tables_are_judged(moment: str, order: Order) -> None:
 
 
 def test_spoofed_sources_are_counted_and_denied() -> None:
-    """Half of all addresses; each with all ports, TOS and TTL."""
+    """Half of all addresses; each with all ports, TOS, TTL and TCP flags."""
     result = judged(variant("before", "any"), "spoof")["spoof"]
     assert result.verdict == "proved"
-    assert result.judgement.packets.count == 2**31 * 65535 * 255 * TOS
+    assert result.judgement.packets.count == 2**31 * 65535 * 255 * TOS * 2**12

@@ -86,6 +86,13 @@ class _Application:
                         command.span,
                     )
                 )
+            case NotModelled() if _decides(command.text):
+                raise _error(
+                    "not-followed",
+                    "what this does to the switch, or to the lines after it, cannot be followed",
+                    command.span,
+                    "leave it out, or write the ovs-ofctl commands plainly",
+                )
             case Inspect() | NotModelled():
                 pass
             case _:
@@ -214,6 +221,16 @@ class _Application:
         nic = replace(host.interfaces[name], forwarding=command.enabled, span=command.span)
         changed = replace(host, interfaces={**host.interfaces, name: nic})
         self.spec = replace(self.spec, hosts={**self.spec.hosts, host.name: changed})
+
+
+_CONTROL = ("exit", "return", "exec", "eval", "source", ".", "false", "break", "continue", "throw")
+
+
+def _decides(text: str) -> bool:
+    """Whether a command may change a switch, or which commands run: it must not be passed over."""
+    word = (text.split() or [""])[0].strip("\"'&")
+    name = word.rsplit("/", 1)[-1].removesuffix(".exe")
+    return name.startswith(("ovs-", "$", "`")) or name in _CONTROL
 
 
 def _error(code: str, message: str, span: Span, advice: str | None = None) -> InputError:

@@ -33,12 +33,19 @@ class Pair:
         """What the change does to the case.
 
         A case that is refuted, unknown or vacuous is not good; it breaks where it was better
-        before. One that stays refuted is unchanged even where another claim fails.
+        before, and is mended only where it is proved after. One that stays refuted is unchanged
+        even where another claim fails.
         """
         before, after = (_GOODNESS[r.verdict] for r in (self.before, self.after))
-        if after > before:
-            return "mends"
-        return "breaks" if after < before else "unchanged"
+        if after < before:
+            return "breaks"
+        return "mends" if after > before and self.after.verdict == "proved" else "unchanged"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the case was judged before the change, and cannot be after it."""
+        judged = ("proved", "refuted")
+        return self.before.verdict in judged and self.after.verdict not in judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +94,12 @@ class GateResult:
         return "refused" if self.breaks else "accepted"
 
     def exit_code(self) -> int:
-        """Return 0 where nothing got worse, 1 where it did; 3 where nothing could be judged."""
+        """Return 0 where nothing got worse, 1 where it did, 3 where a case is in doubt."""
         if self.decision == "refused":
             return 1
         judged = any(p.after.verdict in ("proved", "refuted") for p in self.pairs)
+        if any(pair.in_doubt for pair in self.pairs):
+            return 3
         return 0 if judged or not self.pairs else 3
 
 

@@ -46,7 +46,7 @@ class Choices:
         self._space = space
         self._made: dict[Hashable, Choice] = {}
         self._lengths: dict[int, Vec] = {}
-        self._masks: dict[tuple[int, int], set[int]] = {}
+        self._masks: dict[tuple[int, int, Hashable], set[int]] = {}
         self.orderly: Set = space.true
         """Where the order variables of each table are one total order."""
 
@@ -105,26 +105,35 @@ class Choices:
         return choice
 
     def before(
-        self, bridge: int, table: int, one: int, other: int, flows: tuple[Flow, Flow]
+        self,
+        bridge: int,
+        table: int,
+        one: int,
+        other: int,
+        flows: tuple[Flow, Flow],
+        learned: Hashable = (),
     ) -> Set:
-        """Return where subtable `one` of a table stands before subtable `other`."""
+        """Return where subtable `one` of a table stands before subtable `other`.
+
+        The order is one for all packets, until the table changes: `learned` is what it has learned.
+        """
         if one > other:
-            return ~self.before(bridge, table, other, one, (flows[1], flows[0]))
-        key = ("order", bridge, table, one, other)
+            return ~self.before(bridge, table, other, one, (flows[1], flows[0]), learned)
+        key = ("order", bridge, table, learned, one, other)
         choice = self._made.get(key)
         if choice is None:
             vec = self._block(f"order {bridge}.{table} {one}<{other}", 1)
             choice = self._made[key] = Choice("order", vec, bridge, table, flows=flows)
-            masks = self._masks.setdefault((bridge, table), set())
+            masks = self._masks.setdefault((bridge, table, learned), set())
             masks.update((one, other))
-            self._demand_order(bridge, table, one, other)
+            self._demand_order((bridge, table, learned), one, other)
         return self._space.bit(choice.vec.bits[0])
 
-    def _demand_order(self, bridge: int, table: int, one: int, other: int) -> None:
+    def _demand_order(self, where: tuple[int, int, Hashable], one: int, other: int) -> None:
         """Exclude cycles through the new pair, where both other pairs are known."""
 
         def edge(a: int, b: int) -> Set | None:
-            choice = self._made.get(("order", bridge, table, min(a, b), max(a, b)))
+            choice = self._made.get(("order", *where, min(a, b), max(a, b)))
             if choice is None:
                 return None
             bit = self._space.bit(choice.vec.bits[0])
@@ -132,7 +141,7 @@ class Choices:
 
         forward = edge(one, other)
         assert forward is not None
-        for third in self._masks[(bridge, table)]:
+        for third in self._masks[where]:
             there, back = edge(other, third), edge(third, one)
             if third in (one, other) or there is None or back is None:
                 continue

@@ -48,7 +48,7 @@ from simverify.engine.state import (
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from simverify.engine.bridge import Bridge, End
     from simverify.engine.choice import Choices
@@ -218,6 +218,8 @@ class Executor:
             slots[slot] = state.slots[slot]
         slots[_IN_PORT] = self.space.constant(16, state.entered)
         state.slots = tuple(slots)
+        if not patch:
+            state.hashed = None
         if patch:
             state.depth += 1
             state.began = None
@@ -287,20 +289,22 @@ class Executor:
         bridge = self.bridges[state.bridge]
         table = bridge.tables.get(number)
         rest = state.cond
+        learned = tuple(
+            [flow for flow in state.learned if (flow.bridge, flow.table) == (state.bridge, number)]
+        )
+        if learned and table is not None:
+            # a table that has changed may have another order of its subtables
+            table = table.unordered()
         levels: Sequence[Level] = table.levels(state.slots) if table is not None else ()
-        visible = [
-            flow
-            for flow in state.learned
-            if (flow.bridge, flow.table) == (state.bridge, number)
-            and (flow.packet, flow.at) < (state.packet, state.passes)
-        ]
+        now = (state.packet, state.passes)
+        visible = [flow for flow in learned if (flow.packet, flow.at) < now]
         if visible:
             levels = learned_hits(self.space, visible, levels, state)
         for level in levels:
             live = rest & level.union
             if not live.satisfiable():
                 continue
-            for hit, where in self._hits(level, rest, state.bridge, number):
+            for hit, where in self._hits(level, rest, state.bridge, number, learned):
                 yield from self._act(state, where, number, hit)
             rest = rest & ~level.union
             if not rest.satisfiable():
@@ -310,15 +314,20 @@ class Executor:
             missed.note(Step(state.bridge, number, None, state.slots))
         yield from self._advance(missed, number, None, f"no flow of table {number} matches")
 
-    def _hits(self, level: Level, rest: Set, bridge: int, table: int) -> Iterator[tuple[Hit, Set]]:
-        """Yield each hit of a level with the packets and choices for which it wins."""
+    def _hits(
+        self, level: Level, rest: Set, bridge: int, table: int, learned: Hashable
+    ) -> Iterator[tuple[Hit, Set]]:
+        """Yield each hit of a level with the packets and choices for which it wins.
+
+        `learned` is what the table has learned: another order may hold before and after.
+        """
         wheres = [rest & hit.where for hit in level.hits]
         for clash in level.clashes:
             if not (rest & clash.region).satisfiable():
                 continue
             one, other = level.hits[clash.one], level.hits[clash.other]
             before = self.choices.before(
-                bridge, table, one.subtable, other.subtable, (one.flow, other.flow)
+                bridge, table, one.subtable, other.subtable, (one.flow, other.flow), learned
             )
             wheres[clash.one] = wheres[clash.one] & ~(clash.region & ~before)
             wheres[clash.other] = wheres[clash.other] & ~(clash.region & before)

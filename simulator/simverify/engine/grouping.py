@@ -31,7 +31,8 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
     """Run the buckets of a group that a packet may take."""
     group = ex.bridges[state.bridge].groups.get(group_id)
     if group is None:
-        yield Continue(state, f"there is no group {group_id}")
+        reason = f"there is no group {group_id}: Open vSwitch refuses flows that name it"
+        yield from ex.give_up(state, frame, reason)
         return
     # a bucket is a level of its own
     depth = state.depth + 1
@@ -57,7 +58,14 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
         if group.selection_method not in ("", "dp_hash"):
             key: object = (group.selection_method, *(state.slots[i] for i in HEADERS))
         else:
-            key = hashed(state)
+            if group.selection_method:
+                # the hash of the packet as it was received, in its direction: not followed, so that
+                # each packet chooses for itself
+                key = (state.packet, len(state.visits), len(state.record))
+            else:
+                # computed once for a packet, and used again by every group after
+                state.hashed = state.hashed or hashed(state)
+                key = state.hashed
             # what the packet has learned so far, it meets from here on
             state.recircs += 1
             state.passes += 1

@@ -253,6 +253,7 @@ class State:
         conn: the entry that the datapath's packet points to.
         meta: what the datapath's packet carries of conntrack.
         astray: headers that the pipeline has wrong.
+        hashed: what the datapath's hash of the packet was made of, once a group asked for it.
         passes: translations so far; what one of them learns is seen from the next on.
         recircs: recirculations in this visit.
         depth: levels of resubmit, as Open vSwitch counts them.
@@ -286,6 +287,7 @@ class State:
         "emitted",
         "entered",
         "entries",
+        "hashed",
         "learned",
         "length",
         "macs",
@@ -325,6 +327,7 @@ class State:
         self.serial = 0
         self.packet = 0
         self.memo: object = None
+        self.hashed: object = None
         self.pushed: tuple[Vec, ...] = ()
         self.actset: Actions = ()
         self.unswapped: Slots | None = None
@@ -368,6 +371,7 @@ class State:
             self.visits,
             self.serial,
             self.memo,
+            self.hashed,
             self.pushed,
             self.actset,
             self.unswapped,

@@ -16,7 +16,7 @@ from simverify.engine.conjunction import FIRST_SUBTABLE, Conjunctions, Member, p
 from simverify.engine.program import NOWHERE, Program, Write, pieces, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from simverify.engine.program import Compiler, Op
     from simverify.openflow.flow import Flow, Match
@@ -125,6 +125,8 @@ class Table:
     bridge: str = ""
     _index: _Index | None = None
     conjunctions: Conjunctions | None = None
+    _build: Callable[[], Table] | None = None
+    _unordered: Table | None = None
 
     @classmethod
     def build(
@@ -170,7 +172,18 @@ class Table:
             join_from,
             bridge=bridge,
             conjunctions=Conjunctions.of(space, members, rules, file_order=file_order),
+            _build=lambda: cls.build(
+                compiler, space, bridge, number, source, file_order=False, join_from=join_from
+            ),
         )
+
+    def unordered(self) -> Table:
+        """Return the table with its ties as choices."""
+        if not self.file_order or self._build is None:
+            return self
+        if self._unordered is None:
+            self._unordered = self._build()
+        return self._unordered
 
     def levels(self, slots: Slots) -> tuple[Level, ...]:
         """Return the table as relations for a state with these slots, highest priority first."""

@@ -70,7 +70,8 @@ def open_cases(paths: Iterable[Path]) -> tuple[CaseFile, ...]:
                         Span(tree.span.source, 0, 1),
                     )
                 )
-        if inside and not found:
+        cases = any(file.path.is_relative_to(path) for file in files)
+        if inside and (not found or not (cases or wrong)):
             wrong.append(Diagnostic("error", "no-file", "no case files here", place=str(path)))
     if wrong:
         raise InputError(wrong)

@@ -64,10 +64,16 @@ class Conversation:
         if self.slots[index("nw_proto")].constant and self._proto == TCP:
             flags = self.slots[index("tcp_flags")]
             said = any(slot == index("tcp_flags") for slot, _, _ in checks_of(question.packet))
-            if not said:
+            if not said and question.must == "denied":
+                flags = self.space.block("tcp_flags", 12)
+            elif not said:
                 flags = self.space.constant(12, SYN)
             self.slots = _with(self.slots, {index("tcp_flags"): flags})
         self.sent = _tuple(self.slots)
+        self._names_target = any(
+            slot in (index("nw_dst"), index("ipv6_dst"))
+            for slot, _, _ in checks_of(question.packet)
+        )
 
     @property
     def _proto(self) -> int:
@@ -117,7 +123,7 @@ class Conversation:
         state.stack = None
         state.packet = number
         memo = thread.memo
-        if number == 0:
+        if number == 0 or turn.again:
             header = self.slots
         else:
             assert isinstance(memo, Memo)
@@ -130,13 +136,9 @@ class Conversation:
                 index("dl_type"): self.slots[index("dl_type")],
                 index("nw_proto"): self.slots[index("nw_proto")],
             }
-            if turn.again:
-                values[index("nw_ttl")] = self.slots[index("nw_ttl")]
-                values[index("nw_tos")] = self.slots[index("nw_tos")]
-            else:
-                values[index("nw_ttl")] = ttl(self.space, number)
-                values[index("nw_tos")] = self.space.block(f"tos{number}", 8)
-                state.cond = state.cond & self.space.at_least(values[index("nw_ttl")], 1)
+            values[index("nw_ttl")] = ttl(self.space, number)
+            values[index("nw_tos")] = self.space.block(f"tos{number}", 8)
+            state.cond = state.cond & self.space.at_least(values[index("nw_ttl")], 1)
             if self._proto == TCP:
                 values[index("tcp_flags")] = self.space.constant(12, turn.flags)
             if self._proto == ICMP:
@@ -155,8 +157,11 @@ class Conversation:
     def _carried(self, final: State, turn: Turn, number: int) -> State:
         """Return a judged packet's state as the next packet will need it."""
         if number == 0 and turn.role == "request":
-            leaf = next(e for e in final.record if isinstance(e, Leaf) and e.kind == "delivered")
-            final.memo = Memo(_tuple(leaf.slots), leaf.bridge)
+            ends = (e for e in final.record if isinstance(e, Leaf) and e.kind == "delivered")
+            leaf = next(ends, None)
+            if leaf is not None:
+                made = tuple(entry for entry in final.entries if entry.packet == 0)
+                final.memo = Memo(_tuple(leaf.slots), leaf.bridge, tuple(e.serial for e in made))
         final.record = ()
         final.visits = ()
         final.slots = blank(self.space)
@@ -177,8 +182,7 @@ class Conversation:
         turn = script[number]
         claim: Claim = "delivered" if turn.role == "request" else "answered"
         if self.question.must == "denied":
-            self._judge_denied(transcript, final)
-            return self.space.false
+            return self._judge_denied(transcript, number, final)
         transcript.judged.add(claim)
         leaves = [event for event in final.record if isinstance(event, Leaf)]
         unknown = next((leaf for leaf in leaves if leaf.kind == "unknown"), None)
@@ -191,7 +195,7 @@ class Conversation:
             return self.space.false
         delivered = [leaf for leaf in leaves if leaf.kind == "delivered"]
         if not delivered:
-            return self._judge_lost(transcript, claim, number, final, leaves)
+            return self._judge_lost(transcript, claim, turn, number, final, leaves)
         wrong = [leaf for leaf in delivered if not self._is_at(leaf, turn, final)]
         if wrong or len(delivered) > 1:
             leaf = wrong[0] if wrong else delivered[1]
@@ -280,6 +284,7 @@ class Conversation:
         self,
         transcript: Transcript,
         claim: Claim,
+        turn: Turn,
         number: int,
         final: State,
         leaves: list[Leaf],
@@ -288,8 +293,9 @@ class Conversation:
         leaf = next((x for x in leaves if x.kind == "expired"), leaves[0])
         where = final.cond
         if leaf.kind == "expired":
-            vec = self.slots[index("nw_ttl")] if number == 0 else ttl(self.space, number)
-            if vec.known == 0:
+            first = number == 0 or turn.again
+            vec = self.slots[index("nw_ttl")] if first else ttl(self.space, number)
+            if vec.known == 0 and self._counts_down(leaf, 0 if first else number):
                 if number == 0:
                     old = transcript.expired or self.space.false
                     transcript.expired = old | where
@@ -299,6 +305,12 @@ class Conversation:
         if where.satisfiable():
             transcript.findings.append(self._bad(claim, where, number, leaf))
         return self.space.false
+
+    def _counts_down(self, leaf: Leaf, number: int) -> bool:
+        """Whether what expired is the TTL that the packet was sent with, less some hops."""
+        left = leaf.slots[index("nw_ttl")]
+        names = [self.space.name(variable) for variable in left.variables()]
+        return bool(names) and all(name.startswith(f"ttl{number}-") for name in names)
 
     def _never_in(self, final: State, leaf: Leaf) -> bool:
         """Whether the packet passed no switch, or only met the first switch's default drop."""
@@ -338,6 +350,11 @@ class Conversation:
         parties = self._receivers[leaf.bridge]
         prefixes = [prefix for party in parties for prefix in party.addresses]
         right = cond & within_prefixes(space, leaf.slots[index("nw_dst")], prefixes)
+        right = self._echoes(right, leaf, ECHO_REQUEST)
+        if self.question.arrives is None and not self._names_target:
+            # what was sent to an address and a port of its own arrives there
+            right = self.space.equal_within(right, got.dst, self.sent.dst)
+            right = self.space.equal_within(right, got.dport, self.sent.dport)
         if self.question.arrives is not None:
             for slot, value, mask in checks_of(self.question.arrives):
                 right = right & space.matches(leaf.slots[slot], value, mask)
@@ -358,6 +375,7 @@ class Conversation:
         same = final.cond
         for a, b in zip(_parts(got), _parts(wanted), strict=True):
             same = self.space.equal_within(same, a, b)
+        same = self._echoes(same, leaf, ECHO_REPLY)
         other = final.cond & ~same
         if other.satisfiable():
             self._add(
@@ -370,10 +388,23 @@ class Conversation:
             )
         return same
 
+    def _echoes(self, within: Set, leaf: Leaf, kind: int) -> Set:
+        """Return where an ICMP packet is still the echo that it was; all of other protocols."""
+        if self._proto != ICMP:
+            return within
+        slots = leaf.slots
+        for name, wanted in (("icmp_type", kind), ("icmp_code", 0)):
+            within = within & self.space.matches(slots[index(name)], wanted, 0xFF)
+        return self.space.equal_within(
+            within, slots[index("icmp_id")], self.slots[index("icmp_id")]
+        )
+
     def _answer_differs(self, got: Tuple4, wanted: Tuple4, a: Sequence[bool | None]) -> str:
         source, right = self._end(got.src, got.sport, a), self._end(wanted.src, wanted.sport, a)
         if source != right:
             return f"the reply arrives from {source}, not from {right}"
+        if self._ends(got, a) == self._ends(wanted, a):
+            return "the reply is no answer to the echo"
         return (
             f"the reply arrives for {self._end(got.dst, got.dport, a)}, "
             f"not for {self._end(wanted.dst, wanted.dport, a)}"
@@ -391,10 +422,11 @@ class Conversation:
             f"{self._end(tuple4.src, tuple4.sport, a)} > {self._end(tuple4.dst, tuple4.dport, a)}"
         )
 
-    def _judge_denied(self, transcript: Transcript, final: State) -> None:
+    def _judge_denied(self, transcript: Transcript, number: int, final: State) -> Set:
+        """See that nothing arrives; return the packets that may be sent once more."""
         transcript.judged.add("denied")
         leaves = [event for event in final.record if isinstance(event, Leaf)]
-        if number_of_hops(final) == 0 and leaves and leaves[0].kind == "dropped":
+        if number == 0 and number_of_hops(final) == 0 and leaves and leaves[0].kind == "dropped":
             transcript.untouched.append((final.cond, self.leaf_text(leaves[0]), leaves[0]))
         for leaf in leaves:
             if leaf.kind == "delivered" and leaf.bridge in self._receivers:
@@ -403,18 +435,21 @@ class Conversation:
                     transcript,
                     "denied",
                     final.cond,
-                    0,
+                    number,
                     lambda a, got=got, leaf=leaf: (  # type: ignore[misc]
                         f"arrives at {self.network.names[leaf.bridge]} as {self._ends(got, a)}"
+                        + (", when it is sent again" if number else "")
                     ),
                     final,
                 )
-                return
+                return self.space.false
         for leaf in leaves:
-            if leaf.kind in ("unknown", "lost", "looped"):
+            if leaf.kind in ("unknown", "lost", "looped", "punted"):
                 # what the model does not follow to its end may yet arrive
-                transcript.findings.append(self._bad("denied", final.cond, 0, leaf, unknown=True))
-                return
+                bad = self._bad("denied", final.cond, number, leaf, unknown=True)
+                transcript.findings.append(bad)
+                return self.space.false
+        return final.cond
 
     # path and tracker
 
@@ -487,7 +522,7 @@ class Conversation:
     ) -> None:
         """Each tracker that committed the request sees the reply, and the next request, as its."""
         transcript.judged.add("tracked")
-        for problem in tracking_problems(self.network, self.question.tracked, turn, number, final):
+        for problem in tracking_problems(self.network, self.question, turn, number, final):
             self._add(transcript, "tracked", good, number, lambda _, p=problem: p, final)  # type: ignore[misc]
             return
 

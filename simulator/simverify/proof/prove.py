@@ -12,7 +12,7 @@ from simverify.proof.explain import cost_of, explain, flow_ref
 from simverify.proof.headers import index, open_bits
 from simverify.proof.needed import choice_result, needed_choices
 from simverify.proof.question import CLAIMS, PREMISES
-from simverify.proof.transcript import ONE_WAY, ORDINARY, RETRANSMITTED, Finding
+from simverify.proof.transcript import ORDINARY, RETRANSMITTED, TWICE, Finding
 from simverify.proof.verdict import ClaimResult, Judgement, Packets
 
 if TYPE_CHECKING:
@@ -113,11 +113,12 @@ class _Proof:
             reason = "no packet fits the case: what it says of the packet cannot be met"
             return _unjudged("vacuous", reason, self._began)
         denied = question.must == "denied"
-        script: Sequence[Turn] = ONE_WAY if denied else ORDINARY
+        script: Sequence[Turn] = TWICE if denied else ORDINARY
         watches = [self._watch(invariant) for invariant in self._invariants]
         transcript = self._run(script, watches)
-        again = None if denied else self._run(RETRANSMITTED, ())
-        results, shown = self._claims(transcript, again, watches)
+        seen_again = [self._watch(invariant) for invariant in self._invariants]
+        again = None if denied else self._run(RETRANSMITTED, seen_again)
+        results, shown = self._claims(transcript, again, [watches, seen_again])
         verdict, because = self._verdict(transcript, results)
         exchanges, choices = self._conversation_of(shown, transcript, script)
         first = transcript.start
@@ -140,7 +141,7 @@ class _Proof:
         """Yield one conversation of each class."""
         script: Sequence[Turn] = RETRANSMITTED if retransmitted else ORDINARY
         if self._question.must == "denied":
-            script = ONE_WAY
+            script = TWICE
         for turn, where in self._run(script, ()).ended:
             if not self._space.is_empty(where & self._choices.orderly):
                 which, _ = self._pinned(where)
@@ -171,15 +172,18 @@ class _Proof:
     # claims
 
     def _claims(
-        self, transcript: Transcript, again: Transcript | None, watches: Sequence[Watch]
+        self,
+        transcript: Transcript,
+        again: Transcript | None,
+        watches: Sequence[Sequence[Watch]],
     ) -> tuple[tuple[ClaimResult, ...], dict[Claim, Finding]]:
         findings: dict[Claim, list[Finding]] = {}
         for finding in transcript.findings:
             findings.setdefault(finding.claim, []).append(finding)
         judged = set(transcript.judged)
-        if self._invariants and self._question.must == "delivered":
+        if self._invariants:
             judged.add("hygiene")
-            findings["hygiene"] = self._unclean(watches)
+            findings["hygiene"] = [f for watched in watches for f in self._unclean(watched)]
         if again is not None and judged & set(_CONNECTION):
             judged.add("retransmitted")
             findings["retransmitted"] = [f for f in again.findings if f.claim in _CONNECTION]
@@ -235,7 +239,7 @@ class _Proof:
         self, transcript: Transcript, results: Sequence[ClaimResult]
     ) -> tuple[Verdict, str]:
         denied = self._question.must == "denied"
-        promises: Sequence[Claim] = ("denied",) if denied else self._question.promises
+        promises = self._promised()
         space = self._space
         untouched = space.false
         for where, _, _ in transcript.untouched:
@@ -329,7 +333,9 @@ class _Proof:
         return explain(self._conversation, full[:length], which), choices
 
     def _promised(self) -> Sequence[Claim]:
-        return ("denied",) if self._question.must == "denied" else self._question.promises
+        if self._question.must == "denied":
+            return ("denied", *(claim for claim in self._question.promises if claim == "hygiene"))
+        return self._question.promises
 
     def _pinned(self, where: Set) -> tuple[Set, Sequence[bool | None]]:
         """Return the set of one packet (all open bits of the conversation) and its choices."""

@@ -6,21 +6,31 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.conntrack import EST, INV, NEW, RPL
 from simverify.engine.state import Tracked
+from simverify.proof.transcript import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from simverify.engine.state import Entry, State
     from simverify.network import Topology
-    from simverify.proof.question import TrackedDemand
+    from simverify.proof.question import Question, TrackedDemand
     from simverify.proof.transcript import Turn
 
 
 def tracking_problems(
-    network: Topology, demand: TrackedDemand | None, turn: Turn, number: int, final: State
+    network: Topology, question: Question, turn: Turn, number: int, final: State
 ) -> Iterator[str]:
     """Yield what a tracker that committed the request makes of this packet wrongly."""
     entries = [e for e in final.entries if e.packet == 0]
+    demand = question.tracked
+    if number == 0 and demand is None and "tracked" in question.promises and not entries:
+        yield "no tracker committed the request"
+        return
+    if isinstance(final.memo, Memo):
+        alive = {entry.serial for entry in entries}
+        if any(serial not in alive for serial in final.memo.committed):
+            yield "a tracker that committed the request has forgotten it"
+            return
     if demand is not None:
         tracker = network.elements[demand.switch].tracker
         entries = [e for e in entries if (e.tracker, e.zone) == (tracker, demand.zone)]

@@ -34,7 +34,8 @@ ORDINARY = (
     Turn("reply", ACK),
 )
 RETRANSMITTED = (ORDINARY[0], Turn("request", SYN, again=True), *ORDINARY[1:])
-ONE_WAY = (ORDINARY[0],)
+TWICE = (ORDINARY[0], RETRANSMITTED[1])
+"""A request that is to be denied, and again: the first may have opened the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,12 @@ class Memo:
     Attributes:
         delivered: addresses and ports of the first request as the receiver got it.
         receiver: index of the element that got it.
+        committed: serials of the entries that it made.
     """
 
     delivered: Tuple4
     receiver: int
+    committed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

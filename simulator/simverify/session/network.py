@@ -37,7 +37,7 @@ class Library:
     """Reads each file of flows, groups and meters once, whatever asks for it."""
 
     def __init__(self) -> None:
-        self._read: dict[tuple[str, Path, tuple[str, ...]], Sequence[object]] = {}
+        self._read: dict[tuple[str, Path, tuple[tuple[str, int], ...]], Sequence[object]] = {}
         self.diagnostics: list[Diagnostic] = []
 
     def pipeline(self, spec: NetworkSpec, switch: str) -> Pipeline:
@@ -65,7 +65,7 @@ class Library:
         return Pipeline.of(read["flows"], read["groups"], read["meters"])  # type: ignore[arg-type]
 
     def _entries(self, kind: str, file: FileRef, ports: Mapping[str, int]) -> Sequence[object]:
-        key = (kind, file.path, tuple(ports))
+        key = (kind, file.path, tuple(sorted(ports.items())))
         entries = self._read.get(key)
         if entries is None:
             from simverify_models.read import read_file

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simverify.engine.table import checks_of
+from simverify.packet.fields import SLOTS
 from simverify.proof.question import Question, TrackedDemand
 from simverify.proof.verdict import CaseResult, Verification
 from simverify.session.network import Loader, Network, match_of
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Match
     from simverify.proof.case import CaseSpec, Ref
     from simverify.proof.casefile import BoundCase
+    from simverify.text.yaml import Scalar
 
 
 def verify(
@@ -142,7 +145,7 @@ def question_of(case: CaseSpec, network: Network) -> Question:
         for role, steps in (("request", case.request), ("reply", case.reply))
         if steps is not None
     }
-    packet = match_of(case.packet)
+    packet = _said(case.packet, "request")
     unsupported = unsupported or _unsupported(packet)
     tracked = None
     if case.tracked is not None:
@@ -157,11 +160,55 @@ def question_of(case: CaseSpec, network: Network) -> Question:
         packet,
         case.must,
         case.promises,
-        None if case.arrives is None else match_of(case.arrives),
+        None if case.arrives is None else _said(case.arrives, "delivered request"),
         paths,
         tracked,
         unsupported,
     )
+
+
+_SAYABLE = frozenset(
+    (
+        "dl_type",
+        "nw_proto",
+        "nw_src",
+        "nw_dst",
+        "ipv6_src",
+        "ipv6_dst",
+        "tp_src",
+        "tp_dst",
+        "tcp_flags",
+        "icmp_type",
+        "icmp_code",
+        "nw_tos",
+        "nw_ttl",
+    )
+)
+"""The slots of which a case may speak: what a program's packet has by itself."""
+
+
+def _said(scalar: Scalar, what: str) -> Match:
+    """Return what a case says of a packet.
+
+    Raises:
+        InputError: no match, or one of a field that is not the packet's own.
+    """
+    match = match_of(scalar)
+    wrong = sorted({SLOTS[slot].name for slot, _, _ in checks_of(match)} - _SAYABLE)
+    if wrong:
+        raise InputError(
+            [
+                Diagnostic(
+                    "error",
+                    "not-of-the-packet",
+                    f"a case cannot say {wrong[0]} of its {what}",
+                    scalar.span,
+                    "addresses, ports, protocol, TOS, TTL, TCP flags and ICMP type are the "
+                    "sender's; the rest comes on the way",
+                )
+            ]
+        )
+    return match
 
 
 def _unsupported(packet: Match) -> str | None:
