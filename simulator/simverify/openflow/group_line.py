@@ -64,8 +64,7 @@ def read_group(
         Fault: at the first thing that is wrong.
     """
     wanted = ANY if protocol is None else FORMATS[protocol]
-    starts = [found.span() for found in _BUCKET.finditer(piece.text)]
-    head = piece.cut(0, starts[0][0] if starts else len(piece.text))
+    head, parts = group_parts(piece)
     said: dict[str, Item] = {}
     for item in split(head):
         name = item.key.text
@@ -93,11 +92,7 @@ def read_group(
         raise said["group_id"].value.fault(
             "bad-group", f"there is no group {number}", f"0 to {MAX_GROUP - 1}"
         )
-    ends = [start for start, _ in starts[1:]] + [len(piece.text)] * bool(starts)
-    buckets = tuple(
-        _read_bucket(piece.cut(at, end), kind, ports, actions, wanted)
-        for (_, at), end in zip(starts, ends, strict=True)
-    )
+    buckets = tuple(read_bucket(part, kind, ports, actions, wanted) for part in parts)
     _check_buckets(piece, said, kind, buckets, wanted=wanted)
     method, param, fields = _read_selection(said, kind)
     if method and not buckets and not wanted & _SELECTION:
@@ -105,6 +100,14 @@ def read_group(
             "no-usable-protocol", f"{protocol} has no selection_method", "OpenFlow 1.0 and 1.5 have"
         )
     return GroupEntry(number, kind, buckets, method, param, fields, origin)
+
+
+def group_parts(piece: Piece) -> tuple[Piece, list[Piece]]:
+    """Return what stands before the buckets of a group, and what each bucket says."""
+    starts = [found.span() for found in _BUCKET.finditer(piece.text)]
+    ends = [start for start, _ in starts[1:]] + [len(piece.text)] * bool(starts)
+    head = piece.cut(0, starts[0][0] if starts else len(piece.text))
+    return head, [piece.cut(at, end) for (_, at), end in zip(starts, ends, strict=True)]
 
 
 def _check_buckets(
@@ -162,9 +165,21 @@ def _read_selection(said: Mapping[str, Item], kind: str) -> tuple[str, int, tupl
     return method, param, tuple(sorted(terms, key=lambda term: FIELDS.index(term.field)))
 
 
-def _read_bucket(
+def read_bucket(
     piece: Piece, kind: str, ports: Mapping[str, int], reader: ActionReader, wanted: int
 ) -> Bucket:
+    """Return a bucket.
+
+    Args:
+        piece: what stands behind `bucket=`.
+        kind: the group's type, or `inserted` into a group whose type is not known here.
+        ports: names of ports.
+        reader: reads the bucket's actions.
+        wanted: the formats that may carry it.
+
+    Raises:
+        Fault: at the first thing that is wrong.
+    """
     weight = bucket_id = watch_port = watch_group = None
     placed: list[Placed] = []
     usable = wanted
@@ -174,7 +189,7 @@ def _read_bucket(
         match item.key.text:
             case "weight":
                 weight = read_number(value, 16, "the weight")
-                if kind != "select":
+                if kind not in ("select", "inserted"):
                     raise item.fault("misplaced", "only select groups have weights")
             case "bucket_id":
                 bucket_id = read_number(value, 32, "the bucket's id")
@@ -200,6 +215,12 @@ def _read_bucket(
                 usable &= found.usable
                 if any(isinstance(one.action, Meter) for one in found.placed):
                     usable &= FORMATS["OpenFlow15"]
+    if kind == "inserted" and (watch_port is not None or watch_group is not None):
+        raise piece.fault(
+            "misplaced",
+            "Open vSwitch refuses to insert a bucket that watches something",
+            "write the whole group with mod-group",
+        )
     if drop and placed:
         raise piece.fault("drop-not-alone", "drop stands alone", "leave it out")
     if kind == "fast_failover" and watch_port is None and watch_group is None:
