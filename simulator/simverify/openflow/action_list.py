@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow.action_table import ACTION
-from simverify.openflow.actions import Conjunction, GotoTable
+from simverify.openflow.actions import Conjunction, Ct, GotoTable
 from simverify.openflow.check import APART, GOTO_STEP, needs_of, step_of
 from simverify.openflow.piece import Fault, Item, only, spans
 from simverify.openflow.protocol import ANY
+from simverify.openflow.quick_action import nat_of, quick_action
 from simverify.openflow.read_output import output_to
 from simverify.openflow.reading import MAX_DEPTH, Placed, Reading
 from simverify.openflow.values import RESERVED_PORTS, read_port
@@ -97,6 +98,14 @@ class ActionReader:
         return found
 
     def _read(self, text: str) -> ActionList:
+        word = self._words.get(text) or self._quick(text)
+        if (
+            word is not None
+            and word.action is not None
+            and not word.notes
+            and word.count <= MAX_ACTIONS
+        ):
+            return _alone(word, word.action, len(text))
         placed: list[Placed] = []
         notes: list[Fault] = []
         needs: set[str] | None = set()
@@ -146,12 +155,37 @@ class ActionReader:
     def _word(self, token: str, at: int) -> _Word:
         """Read one action for the first time."""
         try:
-            word = self._read_word(token)
+            word = self._quick(token) or self._read_word(token)
         except Fault as fault:
             raise moved(fault, at) from None
         if len(self._words) < _MAX_CACHE:
             self._words[token] = word
         return word
+
+    def _quick(self, token: str) -> _Word | None:
+        """Read one action of a form that is common; None for others and for whole lists."""
+        quick = quick_action(token)
+        if quick is not None:
+            return _Word(quick[0], usable=quick[1])
+        parts = nat_of(token)
+        if parts is None:
+            return None
+        rest, at, cut, nat = parts
+        try:
+            word = self._words.get(rest) or self._word(rest, 0)
+        except Fault:
+            return None
+        ct = word.action
+        if not isinstance(ct, Ct) or ct.nat is None or word.notes:
+            return None
+        return _Word(
+            Ct(ct.commit, ct.force, ct.table, ct.zone, nat, ct.exec_, ct.alg),
+            word.inner,
+            word.inner_at + cut if word.inner_at > at else word.inner_at,
+            word.usable,
+            count=word.count,
+            needs=None if word.needs is None else (*word.needs, "IPv4"),
+        )
 
     def _read_word(self, token: str) -> _Word:
         item = only(token)
@@ -191,6 +225,20 @@ class ActionReader:
         ):
             return output_to(item.key, read_port(item.key, ports))
         raise item.key.unknown("unknown-action", "action", [*ACTION, *ports], "ovs-actions(7)")
+
+
+def _alone(word: _Word, action: Action, length: int) -> ActionList:
+    """Return the list of one action."""
+    needs = word.needs
+    return ActionList(
+        (action,),
+        (Placed(action, 0, length, word.inner, word.inner_at),),
+        word.usable,
+        (),
+        None if needs is None else frozenset(needs) if needs else _NO_NEEDS,
+        action.table if isinstance(action, GotoTable) else NO_GOTO,
+        word.count,
+    )
 
 
 def read_actions(

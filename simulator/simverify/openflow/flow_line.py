@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from simverify.openflow.action_list import ActionList, ActionReader, moved
 from simverify.openflow.check import Checker, has, match_formats
 from simverify.openflow.flow import Flow, FlowStats, Match
-from simverify.openflow.normal import NEED, Found, Kind, Settler, allowed_bits, kind_of
+from simverify.openflow.normal import DECIDING, NEED, Found, Kind, Settler, allowed_bits, kind_of
 from simverify.openflow.piece import Fault, Item, Piece, single, split
 from simverify.openflow.protocol import ANY, OF12_UP, OF13_UP, TABLE_ID
 from simverify.openflow.reading import read_table
@@ -50,6 +50,7 @@ _FORMATS = {
 _RESTRICTING = frozenset(_FORMATS)
 _SELECTING = {"out_port", "out_group", "cookie_mask"}
 _MAX_CACHE = 200_000
+_MAX_MARKS = 1000
 SLOT_OF = {field: index for index, field in enumerate(STORAGE)}
 
 
@@ -64,10 +65,21 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A word of a match: what its slots need, and slot, value and mask, and term of each."""
+    """A word of a match: what its slots need, and the term of each."""
 
     need: int
-    entries: tuple[tuple[int, tuple[int, int], Term], ...]
+    mark: int
+    """A bit of its own, if it decides which fields a packet has; -1 where those ran out."""
+    entries: tuple[tuple[int, Term], ...]
+
+
+@dataclass(slots=True, eq=False)
+class _KnownKind:
+    """A kind of packets, the bits of `NEED` that it meets, and which needs of actions."""
+
+    kind: Kind
+    allowed: int
+    fits: dict[frozenset[str], bool] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -159,7 +171,8 @@ class FlowReader:
         self._words: dict[str, _Word | Attribute] = {}
         self._actions = ActionReader(self._ports, self._tables, lenient=lenient)
         self._checks: dict[tuple[int, Kind, int], Checker] = {}
-        self._fitting: dict[tuple[frozenset[str], Kind], bool] = {}
+        self._kinds: dict[int, _KnownKind] = {}
+        self._marks = 0
         self._kept: list[ActionList] = []
 
     def read(self, text: str, command: Command = "add") -> FlowText:
@@ -174,20 +187,19 @@ class FlowReader:
             return self._read_slowly(text, command)
         words = self._words
         terms: dict[int, Term] = {}
-        pairs: Found = {}
         said: dict[str, Attribute] = {}
-        need = 0
+        need = marks = 0
         for token in head.split(","):
             word = words.get(token) or self._learn(token)
             if word is None:
                 return self._read_slowly(text, command)
             if isinstance(word, _Word):
                 need |= word.need
-                for slot, pair, term in word.entries:
+                marks |= word.mark
+                for slot, term in word.entries:
                     if slot in terms:
                         return self._read_slowly(text, command)
                     terms[slot] = term
-                    pairs[slot] = pair
             elif word.name in said:
                 return self._read_slowly(text, command)
             else:
@@ -203,24 +215,30 @@ class FlowReader:
         usable = actions.usable
         needs = actions.needs
         if need or needs is None or needs or actions.goto <= table:
-            kind = kind_of(pairs)
-            if need & ~allowed_bits(kind):
+            known = self._kinds.get(marks) or self._know(marks, terms)
+            if need & ~known.allowed:
                 return self._read_slowly(text, command)
-            if needs is None or actions.goto <= table or not self._fits(needs, kind):
-                checked = self._checked(actions, kind, table)
+            if needs is None or actions.goto <= table or not _fits(needs, known):
+                checked = self._checked(actions, known.kind, table)
                 if checked.faults:
                     return self._read_slowly(text, command)
                 usable &= checked.usable
         match = Match(tuple([terms[slot] for slot in sorted(terms)]))
         return FlowText(match, said, actions, len(head) + 9, usable)
 
-    def _fits(self, needs: frozenset[str], kind: Kind) -> bool:
-        """Whether packets of a kind have all that a list of actions needs."""
-        key = (needs, kind)
-        fits = self._fitting.get(key)
-        if fits is None:
-            fits = self._fitting[key] = all(has(name, kind) for name in needs)
-        return fits
+    def _know(self, marks: int, terms: dict[int, Term]) -> _KnownKind:
+        """Return the kind of packets of a match whose words have these marks."""
+        kind = kind_of({slot: (term.value, term.mask) for slot, term in terms.items()})
+        known = _KnownKind(kind, allowed_bits(kind))
+        if marks >= 0 and len(self._kinds) < _MAX_CACHE:
+            self._kinds[marks] = known
+        return known
+
+    def _mark(self) -> int:
+        if self._marks == _MAX_MARKS:
+            return -1
+        self._marks += 1
+        return 1 << self._marks
 
     def _checked(self, actions: ActionList, kind: Kind, table: int) -> Checker:
         """Return the check of an action list against a kind of packets."""
@@ -253,14 +271,16 @@ class FlowReader:
                 return placed
             word: _Word | Attribute = placed
         else:
-            if any(not mask or slot in _HEAVY for slot, _, mask, _ in placed):
-                return None
-            term = self._settler.term
-            entries = tuple((s, (v, m), term(s, v, m)) for s, v, m, _ in placed)
+            entries = []
             need = 0
-            for slot, _, _, _ in placed:
+            deciding = False
+            for slot, value, mask, _ in placed:
+                if not mask or slot in _HEAVY:
+                    return None
                 need |= NEED[slot]
-            word = _Word(need, entries)
+                deciding = deciding or slot in DECIDING
+                entries.append((slot, self._settler.term(slot, value, mask)))
+            word = _Word(need, self._mark() if deciding else 0, tuple(entries))
         if len(self._words) < _MAX_CACHE:
             self._words[token] = word
         return word
@@ -411,6 +431,14 @@ class FlowReader:
         known = [*MATCH_FIELDS, *SHORTHANDS, *ATTRIBUTES, "actions"]
         known = [name for name in known if name not in _SELECTING]
         return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
+
+
+def _fits(needs: frozenset[str], known: _KnownKind) -> bool:
+    """Whether packets of a kind have all that a list of actions needs."""
+    fits = known.fits.get(needs)
+    if fits is None:
+        fits = known.fits[needs] = all(has(name, known.kind) for name in needs)
+    return fits
 
 
 def _only(token: str) -> Item | None:

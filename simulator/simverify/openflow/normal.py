@@ -42,7 +42,7 @@ NEED: tuple[int, ...] = tuple(
 )
 """By slot index: a bit for what the slot needs; slots that need the same share it."""
 
-_DECIDING = tuple(
+DECIDING = tuple(
     SLOT[name].index
     for name in (
         "dl_type",
@@ -56,9 +56,9 @@ _DECIDING = tuple(
         "nw_frag",
     )
 )
-_DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN, _CT_STATE, _CT_PROTO, _PACKET, _FRAG = _DECIDING
+_DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN, _CT_STATE, _CT_PROTO, _PACKET, _FRAG = DECIDING
 Kind = tuple[tuple[int, int] | None, ...]
-"""What a match says of the slots that decide what else a packet has, in `_DECIDING`'s order."""
+"""What a match says of the slots that decide what else a packet has, in `DECIDING`'s order."""
 
 
 IN_FIRST_FRAGMENT = frozenset(("TCP", "UDP", "SCTP"))
@@ -67,7 +67,7 @@ IN_FIRST_FRAGMENT = frozenset(("TCP", "UDP", "SCTP"))
 
 def kind_of(found: Mapping[int, tuple[int, int]]) -> Kind:
     """Return what decides which fields a packet of this match has."""
-    return tuple(map(found.get, _DECIDING))
+    return tuple(map(found.get, DECIDING))
 
 
 def holds(row: Prerequisite, kind: Kind) -> bool:
@@ -76,7 +76,7 @@ def holds(row: Prerequisite, kind: Kind) -> bool:
         return False
     if (kind[8] or (0, 0))[0] & 2 and row.name in IN_FIRST_FRAGMENT:
         return False
-    by_slot = dict(zip(_DECIDING, kind, strict=True))
+    by_slot = dict(zip(DECIDING, kind, strict=True))
     if row.needs and by_slot[_PACKET] is not None:
         by_slot = _with_packet_type(by_slot)
     return all(

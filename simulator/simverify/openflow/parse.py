@@ -271,7 +271,7 @@ def collector_paused() -> Iterator[None]:
     """Pause the collector of cycles.
 
     Values of a text make no cycles, and half of the time of a large table would go into looking
-    for some.
+    for some. What came meanwhile counts as old, as it would after two looks at it.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -279,6 +279,9 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

@@ -5,8 +5,6 @@ Source: ovs-actions(7).
 
 from __future__ import annotations
 
-import re
-from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING, Any, cast
 
 from simverify.openflow import actions as ofp
@@ -35,7 +33,7 @@ def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
     said: dict[str, Any] = {}
     for start, end in spans(piece.text):
         token = piece.text[start:end]
-        part = reading.parts.get(token) or _quick_nat(token)
+        part = reading.parts.get(token)
         if part is None:
             part = _read_ct_part(only(token), piece.at + start, reading)
             if len(reading.parts) < _MAX_PARTS:
@@ -127,25 +125,6 @@ def _read_exec(piece: Piece, reading: Reading) -> ActionList:
                 "set_field, load or move to one of them",
             )
     return actions
-
-
-_NAT = re.compile(r"nat\((src|dst)=([0-9.]+):([1-9][0-9]{0,4})\)")
-
-
-def _quick_nat(token: str) -> tuple[str, ofp.Nat] | None:
-    """Return a NAT to one IPv4 address and port, which tables of Services have in thousands."""
-    found = _NAT.fullmatch(token)
-    if found is None:
-        return None
-    kind, host, digits = found.groups()
-    port = int(digits)
-    try:
-        address = int.from_bytes(inet_pton(AF_INET, host))
-    except OSError:
-        return None
-    if port > 0xFFFF:
-        return None
-    return "nat", ofp.Nat("src" if kind == "src" else "dst", 4, address, None, port)
 
 
 def read_nat(piece: Piece) -> ofp.Nat:
