@@ -9,6 +9,7 @@ Source: ovs-fields(7).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 OFPP_MAX = 0xFF00
@@ -188,11 +189,12 @@ HIDDEN: tuple[Slot, ...] = SLOTS[len(_SLOT_ROWS) :]
 
 BURIED: tuple[Slot, ...] = tuple(
     SLOT[name]
-    for name in (
+    for name in re.split(
+        r"\s+",
         "dl_type nw_src nw_dst ipv6_src ipv6_dst ipv6_label nw_proto nw_tos nw_ttl nw_frag"
         " icmp_type icmp_code tp_src tp_dst tcp_flags nd_target nd_sll nd_tll nd_reserved"
-        " nd_options_type icmp_id damaged fragment arp_op arp_spa arp_tpa arp_sha arp_tha"
-    ).split()
+        " nd_options_type icmp_id damaged fragment arp_op arp_spa arp_tpa arp_sha arp_tha",
+    )
 )
 """The slots that a push of an MPLS label hides; `buried` is a 1 and then their bits, last first."""
 assert sum(slot.width for slot in BURIED) + 1 == SLOT["buried"].width
