@@ -225,13 +225,28 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
         _both(d) and bool(re.search(r"tun_metadata\d+(\[|=[^,\s]*/)", d.text))
     ),
     "ovs-ofctl looks for the letters 'bucket' anywhere": lambda d: (
-        d.kind == "group" and "bucket" in d.ours.why and d.theirs.canonical is not None
+        d.kind == "group"
+        and d.theirs.canonical is not None
+        and ("bucket" in d.ours.why or bool(re.search(r"type=\w+bucket=", d.text)))
     ),
     "ovs-ofctl does not print ct_nw_proto=0": lambda d: bool(
         re.search("ct_nw_proto=0(x0)?(?![0-9a-fx])", d.text)
     ),
     "ovs-ofctl prints something else for a meter 0 in a bucket": lambda d: (
         d.kind == "group" and _stricter(d, "bad-meter")
+    ),
+    "ovs-ofctl does not look at what follows a packet_type": lambda d: _stricter(
+        d, "bad-packet-type"
+    ),
+    "ovs-ofctl drops a port without a protocol beside nw_frag": lambda d: (
+        "frag" in d.text and _stricter(d, "missing-prerequisite")
+    ),
+    "ovs-ofctl prints eth for the masked port of no protocol": lambda d: (
+        ",eth" in (d.theirs.canonical or "")
+        and (d.theirs.canonical or "").replace(",eth", "", 1) == d.ours.canonical
+    ),
+    "ovs-ofctl refuses ct(commit) where the match has ct_state=inv": lambda d: (
+        "MATCH_INCONSISTENT" in d.theirs.why and bool(re.search(r"[+=|]inv.*commit", d.text))
     ),
 }
 """Known differences: the reason, and which they are."""

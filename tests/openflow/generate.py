@@ -96,7 +96,7 @@ class Generator:
             words.append("stats")
         band = f"type=drop,rate={choose.randrange(1, 1 << 20)}"
         if burst:
-            band += f",burst_size={choose.randrange(1 << 20)}"
+            band += f",burst_size={choose.randrange(1, 1 << 20)}"
         return ",".join([*words, f"bands={band}"])
 
     def _number(self, top: int) -> str:

@@ -37,8 +37,9 @@ def one_form(actions: Actions) -> tuple[object, ...]:
     """Return actions in the one form: equal lists of different versions are equal.
 
     A last `goto_table` is a `resubmit` to it, as OpenFlow 1.0 has it; writes of constants are
-    the bits that they write.
+    the bits that they write; `write_actions` of nothing is nothing.
     """
+    actions = tuple(action for action in actions if action != ofp.WriteActions(()))
     found = tuple(_form(action) for action in actions)
     last = actions[-1] if actions else None
     if isinstance(last, ofp.GotoTable):

@@ -86,6 +86,8 @@ def _read_bands(piece: Piece, *, burst: bool) -> tuple[MeterBand, ...]:
                 "missing-argument", "a band starts with its type", "write type=drop,rate=N"
             )
         rows[-1].append(item)
+    if not rows:
+        raise piece.fault("missing-argument", "the meter has no bands", "write type=drop,rate=N")
     return tuple(_read_band(row, burst=burst) for row in rows)
 
 
@@ -112,4 +114,8 @@ def _read_band(row: list[Item], *, burst: bool) -> MeterBand:
             numbers[name] = read_number(item.value, 8 if name == "prec_level" else 32, name)
     if not numbers["rate"]:
         raise row[0].fault("missing-argument", "a band needs a rate", "write rate=N")
+    if burst and not numbers["burst_size"]:
+        raise row[0].fault(
+            "missing-argument", "the meter's flag burst needs a burst_size", "write burst_size=N"
+        )
     return MeterBand(kind, numbers["rate"], numbers["burst_size"], numbers["prec_level"])

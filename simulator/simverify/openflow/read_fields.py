@@ -67,6 +67,8 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
             f"{number} has ECN bits, which nw_tos cannot write",
             "a multiple of 4; nw_ecn writes the others",
         )
+    if field.name == "arp_op" and value > 0xFF:
+        raise left.fault("too-large", f"Open vSwitch writes no arp_op of {number}", "0 to 255")
     if field.name == "vlan_vid" and not value & 0x1000:
         reading.only(~OXM)
     if slash and mask:
@@ -78,7 +80,7 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
                 f"{number} has bits outside of the mask {mask_text}, which are not written",
                 "clear them, or widen the mask; OpenFlow 1.5 refuses them",
             )
-            if field.name.startswith("tun_metadata"):
+            if field.name.startswith(("tun_metadata", "nsh_")):
                 raise outside
             reading.only(~OF15)
             reading.notes.append(outside)
@@ -122,6 +124,8 @@ def read_load(piece: Piece, reading: Reading) -> ofp.Action:
     dst = read_target(right)
     value = read_number(left, dst.width, right.text)
     if dst.field.name == "nw_tos" and value << dst.start & 3:
+        reading.only(~OF15)
+    if dst.field.name == "arp_op" and value << dst.start > 0xFF:
         reading.only(~OF15)
     if dst.field.name == "vlan_vid":
         reading.only(~OF15)
