@@ -13,7 +13,7 @@ from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
 from simverify.engine.state import EndVisit, Hop, Leaf, Restore, Run, RunSet, Stack, View
-from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
+from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT, SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _IN_PORT = SLOT["in_port"].index
 _VLAN = SLOT["vlan_tci"].index
 _DL_TYPE = SLOT["dl_type"].index
+_TUNNEL_DST = (SLOT["tun_dst"].index, SLOT["tun_ipv6_dst"].index)
 _VLAN_TYPES = (0x8100, 0x88A8)
 _BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vlan_tpid1"))
 
@@ -44,6 +45,15 @@ def output(ex: Executor, state: State, frame: Run, port: int) -> Iterator[Outcom
     if port not in ex.bridges[state.bridge].ports:
         yield Continue(state, f"there is no port {port}")
         return
+    if port in ex.bridges[state.bridge].tunnels:
+        none = state.cond
+        for slot in _TUNNEL_DST:
+            none = none & ex.space.matches(state.slots[slot], 0, (1 << SLOTS[slot].width) - 1)
+        if none.satisfiable():
+            yield Continue(state.copy(none), "a tunnel without tun_dst leads nowhere")
+            state = state.copy(state.cond & ~none)
+            if not state.cond.satisfiable():
+                return
     for part in committed(ex, state):
         yield send(ex, part, port)
 
