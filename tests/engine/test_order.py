@@ -98,7 +98,8 @@ def test_the_vector_of_subtables_is_that_of_the_switch(switch: Instance, seed: i
             )
             new = parse_flow(f"{match} actions=output:{port}")
             pipeline.modify_flows(FlowFilter(parse_match(match)), new, openflow10=False)
-        else:
+        elif len(pipeline.select(FlowFilter(parse_match(match)))) <= 1:
+            # the switch takes out several flows in no order that could be foretold
             switch.ofctl("br0", "del-flows", match)
             pipeline.delete_flows(FlowFilter(parse_match(match)))
         seen = [output.port for output in switch.send("br0", "p1", frame)]
