@@ -160,3 +160,10 @@ def test_a_flow_that_names_no_group_is_unknown(small: Small) -> None:
     result = small.ask("in_port=1 actions=group:9")
     assert result.verdict == "unknown"
     assert "no group 9" in result.judgement.because
+
+
+def test_a_group_cannot_be_there_twice(small: Small) -> None:
+    """The switch would refuse the second, not take it for the first."""
+    group = "group_id=1,type=all,bucket=actions=output:2\n"
+    with pytest.raises(simverify.InputError, match=r"groups.txt:2: error\[duplicate-group\]"):
+        small.ask(BOTH_WAYS, groups=group * 2)

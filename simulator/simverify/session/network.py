@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simverify.network import Invariant, Machine
+from simverify.openflow.flow import GroupEntry
 from simverify.openflow.parse import parse_flows, parse_groups, parse_match, parse_meters
 from simverify.openflow.pipeline import Pipeline
 from simverify.session.overrides import Overrides
@@ -16,11 +17,11 @@ from simverify.text import Diagnostic, InputError, Source, Span, suggest
 from simverify.text.derived import relocate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from simverify.network import Party, Topology
     from simverify.network.topology import Order
-    from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry
+    from simverify.openflow.flow import Flow, Match, MeterEntry
     from simverify.openflow.parse import Parsed
     from simverify.openflow.script import Script
     from simverify.proof.trace import Trace
@@ -60,6 +61,7 @@ class Library:
                     read[kind].extend(self._entries(kind, file, ports))
                 except InputError as error:
                     wrong.extend(error.diagnostics)
+        wrong.extend(_twice(read["groups"]))
         if wrong:
             raise InputError(wrong)
         return Pipeline.of(read["flows"], read["groups"], read["meters"])  # type: ignore[arg-type]
@@ -81,6 +83,17 @@ class Library:
             entries = self._read[key] = parsed.checked()
             self.diagnostics.extend(parsed.diagnostics)
         return entries
+
+
+def _twice(groups: Sequence[object]) -> Iterator[Diagnostic]:
+    """Yield an error for each group whose number is there already: the switch refuses it."""
+    seen: set[int] = set()
+    for group in groups:
+        assert isinstance(group, GroupEntry)
+        if group.group_id in seen:
+            message = f"group {group.group_id} is there twice"
+            yield Diagnostic("error", "duplicate-group", message, place=str(group.origin))
+        seen.add(group.group_id)
 
 
 class Network:
