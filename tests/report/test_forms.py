@@ -155,7 +155,8 @@ def test_a_bucket_and_a_port_are_told_as_choices() -> None:
         "  if group 4 of br-int takes bucket 1\n"
         "     NAT in zone 65520 of br-int takes port 1024\n"
         "\n"
-        "supposed: isolated (no connection there before), unmetered (no meter drops), "
+        "supposed: isolated (no connection there before), "
+        "unexpired (nothing times out between the packets), unmetered (no meter drops), "
         "in-window (good checksums and sequence numbers), resolved (neighbours known)\n"
         "1 case: 1 refuted; 1 not as expected; 0.00 s\n"
     )

@@ -33,9 +33,10 @@ CLAIMS: tuple[Claim, ...] = (
 )
 Verdict = Literal["proved", "refuted", "vacuous", "unknown"]
 
-PREMISES = ("isolated", "unmetered", "in-window", "resolved")
-"""What every verdict supposes: no earlier connections, no meter drops, good TCP sequence numbers
-and checksums, known neighbours."""
+PREMISES = ("isolated", "unexpired", "unmetered", "in-window", "resolved")
+"""What every verdict supposes: no earlier connections, no connection and no learned flow that times
+out between two packets, no meter drops, good TCP sequence numbers and checksums, known
+neighbours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ _COLORS: dict[Verdict, str] = {
 }
 PREMISES = {
     "isolated": "no connection there before",
+    "unexpired": "nothing times out between the packets",
     "unmetered": "no meter drops",
     "in-window": "good checksums and sequence numbers",
     "resolved": "neighbours known",
