@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 from typing import TYPE_CHECKING
 
 from simverify.text.shape import BAD, Bad, Report, Text
@@ -13,10 +20,15 @@ from simverify_models.spec import Backend, PortRef, Protocol
 
 if TYPE_CHECKING:
     from simverify.text.source import Span
+    from simverify_models.spec import Address, Interface, Prefix
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
 _LENGTH = "/(3[0-2]|[12]?[0-9])"
+_IPV6 = r"[0-9a-fA-F]*:[0-9a-fA-F:.]+"
+_LENGTH6 = "/(12[0-8]|1[01][0-9]|[1-9]?[0-9])"
+_ANY = rf"({_IPV4}|{_IPV6})"
+_ANY_PREFIX = rf"({_IPV4}{_LENGTH}|{_IPV6}{_LENGTH6})"
 _MAC = "[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}"
 
 
@@ -29,34 +41,58 @@ def _mac(node: Scalar, report: Report) -> int | Bad:
     return value
 
 
-def _address(node: Scalar, report: Report) -> IPv4Address | Bad:
+def _ipv6(text: str) -> IPv6Address | None:
+    """Return an IPv6 address; None where the text is none."""
+    try:
+        return IPv6Address(text) if re.fullmatch(_IPV6, text) else None
+    except ValueError:
+        return None
+
+
+def _address(node: Scalar, report: Report) -> Address | Bad:
     del report
-    if re.fullmatch(_IPV4, node.text) is None:
-        raise ValueError("four numbers from 0 to 255, such as 192.168.187.1")
-    return IPv4Address(node.text)
+    if re.fullmatch(_IPV4, node.text) is not None:
+        return IPv4Address(node.text)
+    value = _ipv6(node.text)
+    if value is None:
+        raise ValueError("four numbers from 0 to 255, such as 192.168.187.1, or fd00::1")
+    return value
 
 
-def _interface(node: Scalar, report: Report) -> IPv4Interface | Bad:
-    if re.fullmatch(_IPV4 + _LENGTH, node.text) is None:
+def _interface(node: Scalar, report: Report) -> Interface | Bad:
+    value: Interface
+    if re.fullmatch(_IPV4 + _LENGTH, node.text) is not None:
+        value = IPv4Interface(node.text)
+    elif _six(node.text) is not None:
+        value = IPv6Interface(node.text)
+    else:
         raise ValueError("an address and its prefix length, such as 192.168.187.1/24")
-    value = IPv4Interface(node.text)
-    if value.network.prefixlen < 31 and value.ip in (
-        value.network.network_address,
-        value.network.broadcast_address,
-    ):
+    nobodys = [value.network.network_address]
+    if isinstance(value, IPv4Interface):
+        nobodys.append(value.network.broadcast_address)
+    room = value.network.max_prefixlen - value.network.prefixlen
+    if value.ip.is_multicast or (room > 1 and value.ip in nobodys):
         return report.error(
             "bad-value", f"{value.ip} is no station's address in {value.network}", node.span
         )
     return value
 
 
-def _network(node: Scalar, report: Report) -> IPv4Network | Bad:
-    if re.fullmatch(_IPV4 + _LENGTH, node.text) is None:
+def _six(text: str) -> IPv6Address | None:
+    """Return the address of an IPv6 prefix; None where the text is none."""
+    address, _, _ = text.partition("/")
+    return _ipv6(address) if re.fullmatch(_IPV6 + _LENGTH6, text) else None
+
+
+def _network(node: Scalar, report: Report) -> Prefix | Bad:
+    six = _six(node.text) is not None
+    if not six and re.fullmatch(_IPV4 + _LENGTH, node.text) is None:
         raise ValueError("a prefix such as 192.168.187.0/24")
+    family = IPv6Network if six else IPv4Network
     try:
-        return IPv4Network(node.text)
+        return family(node.text)
     except ValueError:
-        meant = IPv4Network(node.text, strict=False)
+        meant = family(node.text, strict=False)
         return report.error(
             "bad-value",
             f"{node.text} has bits set after its prefix",
@@ -66,16 +102,14 @@ def _network(node: Scalar, report: Report) -> IPv4Network | Bad:
 
 
 MAC: Text[int] = Text("a MAC address", _mac, {"type": "string", "pattern": f"^{_MAC}$"})
-ADDRESS: Text[IPv4Address] = Text(
-    "an IPv4 address", _address, {"type": "string", "pattern": f"^{_IPV4}$"}
-)
-INTERFACE: Text[IPv4Interface] = Text(
-    "an IPv4 address with its prefix length",
+ADDRESS: Text[Address] = Text("an IP address", _address, {"type": "string", "pattern": f"^{_ANY}$"})
+INTERFACE: Text[Interface] = Text(
+    "an IP address with its prefix length",
     _interface,
-    {"type": "string", "pattern": f"^{_IPV4}{_LENGTH}$"},
+    {"type": "string", "pattern": f"^{_ANY_PREFIX}$"},
 )
-NETWORK: Text[IPv4Network] = Text(
-    "an IPv4 prefix", _network, {"type": "string", "pattern": f"^{_IPV4}{_LENGTH}$"}
+NETWORK: Text[Prefix] = Text(
+    "an IP prefix", _network, {"type": "string", "pattern": f"^{_ANY_PREFIX}$"}
 )
 
 _PORT_REF = re.compile(r'(?:"(?P<quoted>[^"]+)"|(?P<plain>[^".]+))\.(?P<port>.+)')
@@ -118,19 +152,23 @@ SERVICE_PORT: Text[ServicePort] = Text(
     "a Service's port", _service_port, {"type": "string", "pattern": "^[0-9]{1,5}/(tcp|udp)$"}
 )
 
-_BACKEND = re.compile("(?P<address>[0-9.]+):(?P<port>[0-9]{1,5})")
+_BACKEND = re.compile(rf"(?P<address>{_IPV4}|\[(?P<six>{_IPV6})\]):(?P<port>[0-9]{{1,5}})")
 
 
 def _backend(node: Scalar, report: Report) -> Backend | Bad:
     found = _BACKEND.fullmatch(node.text)
-    if found is None or re.fullmatch(_IPV4, found["address"]) is None:
-        raise ValueError("an address and a port, such as 192.168.187.12:8080")
+    six = None if found is None or found["six"] is None else _ipv6(found["six"])
+    if found is None or (found["six"] is not None and six is None):
+        raise ValueError("an address and a port, such as 192.168.187.12:8080 or [fd00::1]:80")
+    address = six or IPv4Address(found["address"])
     port = _port_number(found["port"], node.part(*found.span("port")), report)
-    return BAD if isinstance(port, Bad) else Backend(IPv4Address(found["address"]), port, node.span)
+    return BAD if isinstance(port, Bad) else Backend(address, port, node.span)
 
 
 BACKEND: Text[Backend] = Text(
-    "a Service's endpoint", _backend, {"type": "string", "pattern": f"^{_IPV4}:[0-9]{{1,5}}$"}
+    "a Service's endpoint",
+    _backend,
+    {"type": "string", "pattern": rf"^({_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}$"},
 )
 
 
@@ -145,8 +183,8 @@ def _port_number(text: str, span: Span, report: Report) -> int | Bad:
 class RouteText:
     """`PREFIX [via ADDRESS] [dev INTERFACE]`, its device not looked up yet."""
 
-    prefix: IPv4Network
-    via: IPv4Address | None
+    prefix: Prefix
+    via: Address | None
     dev: str | None
     span: Span
     dev_span: Span
@@ -171,14 +209,17 @@ def _route(node: Scalar, report: Report) -> RouteText | Bad:
         raise ValueError(_ROUTE_HELP)
     first, start, end = words[0]
     prefix_node = Scalar(first, node.part(start, end))
-    prefix: IPv4Network | Bad = IPv4Network("0.0.0.0/0")
-    if first != "default":
-        prefix = NETWORK.read(prefix_node, report)
-    via: IPv4Address | Bad | None = None
+    via: Address | Bad | None = None
     if "via" in text:
         via = ADDRESS.read(Scalar(text["via"], given["via"]), report)
+    six = isinstance(via, IPv6Address)
+    prefix: Prefix | Bad = IPv6Network("::/0") if six else IPv4Network("0.0.0.0/0")
+    if first != "default":
+        prefix = NETWORK.read(prefix_node, report)
     if isinstance(prefix, Bad) or isinstance(via, Bad):
         return BAD
+    if via is not None and via.version != prefix.version:
+        return report.error("bad-route", f"{via} leads to no {prefix}", given["via"])
     return RouteText(prefix, via, text.get("dev"), node.span, given["dev"], given["via"])
 
 
@@ -187,6 +228,6 @@ ROUTE: Text[RouteText] = Text(
     _route,
     {
         "type": "string",
-        "pattern": rf"^\s*(default|{_IPV4}{_LENGTH})(\s+(via\s+{_IPV4}|dev\s+\S+)){{1,2}}\s*$",
+        "pattern": rf"^\s*(default|{_ANY_PREFIX})(\s+(via\s+{_ANY}|dev\s+\S+)){{1,2}}\s*$",
     },
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from simverify.network import Element, Link, Party, Port, Topology
@@ -24,14 +24,16 @@ from simverify_models.station import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from ipaddress import IPv4Address, IPv4Interface
 
     from simverify.text import Origin, Span
     from simverify_models.spec import (
+        Address,
         EndpointSpec,
         HostSpec,
+        Interface,
         NetworkSpec,
         PodSpec,
+        Prefix,
         RouteSpec,
         SegmentSpec,
     )
@@ -103,7 +105,7 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
     return Topology(elements, links)
 
 
-def party(spec: NetworkSpec, name: str, address: IPv4Address | None = None) -> Party:
+def party(spec: NetworkSpec, name: str, address: Address | None = None) -> Party:
     """Return who a case means: a pod, a host, an endpoint, its pods, or what is behind it.
 
     Args:
@@ -113,25 +115,15 @@ def party(spec: NetworkSpec, name: str, address: IPv4Address | None = None) -> P
     """
     shown = name if address is None else f"{name}@{address}"
     if address is not None:
-        return Party(shown, _element_of(spec, name), (IPv4Network(address),))
-    if name in spec.pods:
-        return Party(shown, name, (IPv4Network(spec.pods[name].address.ip),))
-    if name in spec.hosts:
-        addresses = tuple(
-            IPv4Network(interface.ip)
-            for nic in spec.hosts[name].interfaces.values()
-            for interface in nic.addresses
-        )
-        return Party(shown, name, addresses)
-    if name in spec.endpoints:
-        return Party(shown, name, (IPv4Network(spec.endpoints[name].address.ip),))
+        return Party(shown, _element_of(spec, name), (ip_network(address),))
+    if name in spec.pods or name in spec.hosts or name in spec.endpoints:
+        return Party(shown, name, spec.addresses(name))
     if name in spec.behind:
         behind = spec.behind[name]
         return Party(shown, behind.router, tuple(_usable(behind.prefix)))
     owner = name.removesuffix(".pods")
     pods = spec.endpoints[owner].pods
-    assert pods is not None
-    return Party(shown, owner, tuple(_usable(pods)))
+    return Party(shown, owner, tuple(part for prefix in pods for part in _usable(prefix)))
 
 
 def _element_of(spec: NetworkSpec, name: str) -> str:
@@ -140,10 +132,14 @@ def _element_of(spec: NetworkSpec, name: str) -> str:
     return name.removesuffix(".pods") if name.endswith(".pods") else name
 
 
-def _usable(prefix: IPv4Network) -> Iterator[IPv4Network]:
+def _usable(prefix: Prefix) -> Iterator[Prefix]:
     """Yield a subnet without its own address and its broadcast address: they are nobody's."""
-    if prefix.prefixlen > 30:
+    if prefix.max_prefixlen - prefix.prefixlen < 2:
         yield prefix
+        return
+    if not isinstance(prefix, IPv4Network):
+        # the first address is any router's
+        yield from prefix.address_exclude(IPv6Network(prefix.network_address))
         return
     for part in prefix.address_exclude(IPv4Network(prefix.network_address)):
         if prefix.broadcast_address in part:
@@ -159,21 +155,21 @@ def origin(span: Span | None) -> Origin | None:
     return None if span is None else Origin(span.source.name, span.line)
 
 
-def _interfaces(spec: NetworkSpec) -> Iterator[tuple[IPv4Interface, int]]:
+def _interfaces(spec: NetworkSpec) -> Iterator[tuple[Interface, int]]:
     """Yield each address of the network with its MAC."""
     for host in spec.hosts.values():
         for nic in host.interfaces.values():
             for interface in nic.addresses:
                 yield interface, nic.mac
-    for pod in spec.pods.values():
-        yield pod.address, pod.mac
-    for endpoint in spec.endpoints.values():
-        yield endpoint.address, endpoint.mac
+    stations: tuple[PodSpec | EndpointSpec, ...] = (*spec.pods.values(), *spec.endpoints.values())
+    for station in stations:
+        for address in station.addresses:
+            yield address, station.mac
 
 
 def _known(
-    nics: Iterable[Nic], neighbours: Iterable[tuple[IPv4Interface, int]]
-) -> dict[tuple[str, IPv4Address], int]:
+    nics: Iterable[Nic], neighbours: Iterable[tuple[Interface, int]]
+) -> dict[tuple[str, Address], int]:
     known = {}
     for nic in nics:
         own = {interface.ip for interface in nic.addresses}
@@ -201,7 +197,7 @@ def _free_zones(pipelines: Iterable[Pipeline]) -> Iterator[int]:
 
 
 def _host(
-    host: HostSpec, neighbours: list[tuple[IPv4Interface, int]], zones: tuple[int, int]
+    host: HostSpec, neighbours: list[tuple[Interface, int]], zones: tuple[int, int]
 ) -> Element:
     nics = [
         Nic(name, number, nic.mac, nic.addresses, nic.forwarding, origin(nic.span))
@@ -224,20 +220,22 @@ def _host(
     return _element(host.name, "host", station)
 
 
-def _pod(pod: PodSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Element:
+def _pod(pod: PodSpec, neighbours: list[tuple[Interface, int]]) -> Element:
     where = origin(pod.span)
-    nic = Nic(STATION_NIC, 1, pod.mac, (pod.address,), False, where)
-    default = Route(IPv4Network("0.0.0.0/0"), pod.gateway, STATION_NIC, where)
-    station = Station([nic], [default], _known([nic], neighbours))
+    nic = Nic(STATION_NIC, 1, pod.mac, pod.addresses, False, where)
+    defaults = [
+        Route(ip_network("::/0" if gateway.version == 6 else "0.0.0.0/0"), gateway, nic.name, where)
+        for gateway in pod.gateways
+    ]
+    station = Station([nic], defaults, _known([nic], neighbours))
     return _element(pod.name, "station", station)
 
 
-def _endpoint(endpoint: EndpointSpec, neighbours: list[tuple[IPv4Interface, int]]) -> Element:
+def _endpoint(endpoint: EndpointSpec, neighbours: list[tuple[Interface, int]]) -> Element:
     where = origin(endpoint.span)
-    nic = Nic(STATION_NIC, 1, endpoint.mac, (endpoint.address,), False, where)
+    nic = Nic(STATION_NIC, 1, endpoint.mac, endpoint.addresses, False, where)
     own = [(behind.prefix, origin(behind.span)) for behind in endpoint.behind.values()]
-    if endpoint.pods is not None:
-        own.append((endpoint.pods, where))
+    own += [(prefix, where) for prefix in endpoint.pods]
     station = Station([nic], _routes(endpoint.routes), _known([nic], neighbours), own)
     return _element(endpoint.name, "station", station)
 
@@ -293,6 +291,6 @@ def _macs_behind(
         yield endpoint.mac, endpoint.span
     for host in spec.hosts.values():
         for nic in host.interfaces.values():
-            here = any(interface.ip in segment.subnet for interface in nic.addresses)
+            here = any(i.ip in subnet for i in nic.addresses for subnet in segment.subnets)
             if nic.port.element == element and here:
                 yield nic.mac, nic.span

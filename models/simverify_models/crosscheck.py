@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from simverify.text import Span
     from simverify.text.shape import Report
-    from simverify_models.spec import NetworkSpec, PortRef
+    from simverify_models.spec import EndpointSpec, NetworkSpec, PodSpec, PortRef, Prefix
 
 NIC = "eth0"
 LOCAL = "LOCAL"
@@ -24,22 +24,39 @@ def check_values(spec: NetworkSpec, report: Report) -> None:
     _once("address", "an address", _addresses(spec), report)
     _once("port", "a port", _ports(spec), report)
     for pod in spec.pods.values():
-        if pod.gateway not in pod.address.network:
-            report.error(
-                "outside-subnet",
-                f"gateway {pod.gateway} of {pod.name} is not in {pod.address.network}",
-                pod.span,
-            )
+        _check_gateways(pod, report)
     for segment in spec.segments.values():
         for ref in segment.ports:
             endpoint = spec.endpoints.get(ref.element)
-            if endpoint is not None and endpoint.address.ip not in segment.subnet:
-                report.error(
-                    "outside-subnet",
-                    f"{endpoint.address.ip} of {endpoint.name} is not in {segment.subnet} "
-                    f"of the segment that it is on",
-                    endpoint.span,
-                )
+            for address in () if endpoint is None else endpoint.addresses:
+                if not any(address.ip in subnet for subnet in segment.subnets):
+                    assert endpoint is not None
+                    report.error(
+                        "outside-subnet",
+                        f"{address.ip} of {endpoint.name} is not in {_either(segment.subnets)} "
+                        f"of the segment that it is on",
+                        endpoint.span,
+                    )
+
+
+def _check_gateways(pod: PodSpec, report: Report) -> None:
+    """Check that each gateway is on a subnet of the pod's, and the only one of its family."""
+    subnets = [address.network for address in pod.addresses]
+    for gateway in pod.gateways:
+        if not any(gateway in subnet for subnet in subnets):
+            report.error(
+                "outside-subnet",
+                f"gateway {gateway} of {pod.name} is not in {_either(subnets)}",
+                pod.span,
+            )
+    families = [gateway.version for gateway in pod.gateways]
+    for family in sorted(set(families)):
+        if families.count(family) > 1:
+            report.error("bad-value", f"{pod.name} has two gateways of IPv{family}", pod.span)
+
+
+def _either(prefixes: Iterable[Prefix]) -> str:
+    return " or ".join(map(str, prefixes))
 
 
 def check_references(spec: NetworkSpec, report: Report) -> None:
@@ -155,8 +172,9 @@ def _addresses(spec: NetworkSpec) -> Iterator[Claim]:
     for host in spec.hosts.values():
         for i in host.interfaces.values():
             yield from ((str(a.ip), f"{host.name}.{i.name}", i.span) for a in i.addresses)
-    yield from ((str(pod.address.ip), pod.name, pod.span) for pod in spec.pods.values())
-    yield from ((str(e.address.ip), e.name, e.span) for e in spec.endpoints.values())
+    stations: tuple[PodSpec | EndpointSpec, ...] = (*spec.pods.values(), *spec.endpoints.values())
+    for station in stations:
+        yield from ((str(a.ip), station.name, station.span) for a in station.addresses)
 
 
 def _routes(spec: NetworkSpec) -> Iterator[Claim]:

@@ -40,9 +40,10 @@ from simverify_models.spec import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from ipaddress import IPv4Interface
 
+    from simverify.text import Span
     from simverify.text.yaml import Scalar
+    from simverify_models.spec import Address, Interface, Prefix
 
 
 def _file(node: Scalar, report: Report) -> FileRef | Bad:
@@ -137,7 +138,7 @@ SWITCH = Record("a switch", (DATAPATH, FLOWS, GROUPS, METERS, PORTS, NO_FLOOD, P
 
 PORT = Key("port", PORT_REF, doc="the switch and its port, such as br-int.antrea-gw0")
 STATION_MAC = Key("mac", MAC)
-ADDRESSES = Key("addresses", ListOf(INTERFACE))
+ADDRESSES: Key[tuple[Interface, ...]] = Key("addresses", ListOf(INTERFACE))
 FORWARDING = Key("forwarding", FLAG, False, "IP forwarding of what comes in here")
 INTERFACE_SHAPE = Record(
     "an interface",
@@ -147,7 +148,7 @@ INTERFACE_SHAPE = Record(
     ),
 )
 
-CLUSTER_IP = Key("cluster-ip", ADDRESS)
+CLUSTER_IP: Key[Address] = Key("cluster-ip", ADDRESS)
 SERVICE_PORT_KEY = Key("port", SERVICE_PORT)
 BACKENDS = Key("endpoints", ListOf(BACKEND))
 SERVICE = Record(
@@ -186,7 +187,7 @@ def _host(f: Fields, report: Report) -> HostSpec | Bad:
 
 def _routes(
     routes: tuple[RouteText, ...],
-    subnets: Mapping[str, tuple[IPv4Interface, ...]],
+    subnets: Mapping[str, tuple[Interface, ...]],
     report: Report,
     *,
     complete: bool,
@@ -233,8 +234,8 @@ def _routes(
 
 HOST = Record("a host", (MODEL, INTERFACES, ROUTES, KUBE_PROXY), _host)
 
-POD_ADDRESS = Key("address", INTERFACE)
-GATEWAY = Key("gateway", ADDRESS)
+POD_ADDRESS: Key[tuple[Interface, ...]] = Key("address", ListOf(INTERFACE, or_one=True, at_least=1))
+GATEWAY: Key[tuple[Address, ...]] = Key("gateway", ListOf(ADDRESS, or_one=True, at_least=1))
 POD = Record(
     "a pod",
     (PORT, STATION_MAC, POD_ADDRESS, GATEWAY),
@@ -242,24 +243,28 @@ POD = Record(
 )
 
 SEGMENT_PORTS = Key("ports", ListOf(PORT_REF), doc="ports of switches, and eth0 of endpoints")
-SUBNET = Key("subnet", NETWORK)
+SUBNET: Key[tuple[Prefix, ...]] = Key("subnet", ListOf(NETWORK, or_one=True, at_least=1))
 SEGMENT_SHAPE = Record(
     "a segment",
     (SEGMENT_PORTS, SUBNET),
     lambda f, _: SegmentSpec(f.name or "segment", f[SEGMENT_PORTS], f[SUBNET], f.span),
 )
 
-PODS_PREFIX = Key("pods", NETWORK, None, "the pods that it answers for: NAME.pods in cases")
-BEHIND = Key("behind", MapOf("endpoint", Placed(NETWORK)), {}, "what it routes to, by name")
+PODS_PREFIX: Key[tuple[Prefix, ...]] = Key(
+    "pods", ListOf(NETWORK, or_one=True), (), "the pods that it answers for: NAME.pods in cases"
+)
+BEHIND: Key[Mapping[str, tuple[Prefix, Span]]] = Key(
+    "behind", MapOf("endpoint", Placed(NETWORK)), {}, "what it routes to, by name"
+)
 
 
 def _endpoint(f: Fields, report: Report) -> EndpointSpec | Bad:
     return EndpointSpec(
         name=f.name,
         mac=f[STATION_MAC],
-        address=f[POD_ADDRESS],
+        addresses=f[POD_ADDRESS],
         pods=f[PODS_PREFIX],
-        routes=_routes(f[ROUTES], {"eth0": (f[POD_ADDRESS],)}, report, complete=f.clean),
+        routes=_routes(f[ROUTES], {"eth0": f[POD_ADDRESS]}, report, complete=f.clean),
         behind={
             name: BehindSpec(name, prefix, f.name, span)
             for name, (prefix, span) in f[BEHIND].items()

@@ -7,18 +7,22 @@ written. MACs are numbers of 48 bits.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from ipaddress import IPv4Address, IPv4Interface
+    from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
     from pathlib import Path
 
     from simverify.text import Span
     from simverify.text.yaml import Scalar
 
+    Address = IPv4Address | IPv6Address
+    Interface = IPv4Interface | IPv6Interface
+
 Protocol = Literal["tcp", "udp"]
+Prefix = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class InterfaceSpec:
     name: str
     port: PortRef
     mac: int
-    addresses: tuple[IPv4Interface, ...]
+    addresses: tuple[Interface, ...]
     forwarding: bool
     span: Span
 
@@ -87,8 +91,8 @@ class InterfaceSpec:
 class RouteSpec:
     """A route that is not on-link by an address. `via` None: its prefix is on-link at `dev`."""
 
-    prefix: IPv4Network
-    via: IPv4Address | None
+    prefix: Prefix
+    via: Address | None
     dev: str
     span: Span
 
@@ -97,7 +101,7 @@ class RouteSpec:
 class Backend:
     """One endpoint of a Service."""
 
-    address: IPv4Address
+    address: Address
     port: int
     span: Span
 
@@ -107,7 +111,7 @@ class ServiceSpec:
     """A Service that the host's kube-proxy serves."""
 
     name: str
-    cluster_ip: IPv4Address
+    cluster_ip: Address
     port: int
     protocol: Protocol
     backends: tuple[Backend, ...]
@@ -128,13 +132,13 @@ class HostSpec:
 
 @dataclass(frozen=True, slots=True)
 class PodSpec:
-    """A pod on a switch's port; it sends what is not on its subnet to `gateway`."""
+    """A pod on a switch's port; what is not on its subnets it sends to a gateway."""
 
     name: str
     port: PortRef
     mac: int
-    address: IPv4Interface
-    gateway: IPv4Address
+    addresses: tuple[Interface, ...]
+    gateways: tuple[Address, ...]
     span: Span
 
 
@@ -143,7 +147,7 @@ class BehindSpec:
     """Addresses that an endpoint routes to, as an endpoint of their own."""
 
     name: str
-    prefix: IPv4Network
+    prefix: Prefix
     router: str
     span: Span
 
@@ -157,8 +161,8 @@ class EndpointSpec:
 
     name: str
     mac: int
-    address: IPv4Interface
-    pods: IPv4Network | None
+    addresses: tuple[Interface, ...]
+    pods: tuple[Prefix, ...]
     routes: tuple[RouteSpec, ...]
     behind: Mapping[str, BehindSpec]
     span: Span
@@ -170,7 +174,7 @@ class SegmentSpec:
 
     name: str
     ports: tuple[PortRef, ...]
-    subnet: IPv4Network
+    subnets: tuple[Prefix, ...]
     span: Span
 
 
@@ -226,15 +230,14 @@ class NetworkSpec:
             *self.pods,
             *self.hosts,
             *self.endpoints,
-            *(f"{name}.pods" for name, e in self.endpoints.items() if e.pods is not None),
+            *(f"{name}.pods" for name, e in self.endpoints.items() if e.pods),
             *self.behind,
         )
 
-    def addresses(self, name: str, *, pods: bool = False) -> tuple[IPv4Network, ...]:
+    def addresses(self, name: str, *, pods: bool = False) -> tuple[Prefix, ...]:
         """Return the addresses of one of the `talkers`; with `pods`, of those it answers for."""
         if pods:
-            prefix = self.endpoints[name].pods
-            return () if prefix is None else (prefix,)
+            return self.endpoints[name].pods
         if name in self.hosts:
             return tuple(
                 _only(address)
@@ -242,11 +245,11 @@ class NetworkSpec:
                 for address in interface.addresses
             )
         if name in self.pods:
-            return (_only(self.pods[name].address),)
+            return tuple(map(_only, self.pods[name].addresses))
         if name in self.endpoints:
-            return (_only(self.endpoints[name].address),)
+            return tuple(map(_only, self.endpoints[name].addresses))
         return (self.behind[name].prefix,)
 
 
-def _only(address: IPv4Interface) -> IPv4Network:
-    return IPv4Network(address.ip)
+def _only(address: Interface) -> Prefix:
+    return ip_network(address.ip)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -81,7 +81,7 @@ def test_a_party_is_its_addresses(
     assert not _has(party.addresses, outside)
 
 
-def _has(prefixes: tuple[IPv4Network, ...], address: str) -> bool:
+def _has(prefixes: tuple[IPv4Network | IPv6Network, ...], address: str) -> bool:
     return any(IPv4Address(address) in prefix for prefix in prefixes)
 
 

@@ -71,8 +71,8 @@ def test_the_notes_node_is_read_whole() -> None:
         ("192.168.186.0/24", "10.10.0.12", "br-int"),
         ("0.0.0.0/0", "10.10.0.1", "br-int"),
     ]
-    assert spec.pods["pod1"].address == IPv4Interface("192.168.187.11/24")
-    assert spec.endpoints["node2"].pods == IPv4Network("192.168.186.0/24")
+    assert spec.pods["pod1"].addresses == (IPv4Interface("192.168.187.11/24"),)
+    assert spec.endpoints["node2"].pods == (IPv4Network("192.168.186.0/24"),)
     assert spec.behind["external"].router == "router"
     assert node.services["web-local"].backends[0].address == IPv4Address("192.168.187.12")
     assert spec.talkers() == (
@@ -203,7 +203,7 @@ def change(old: str, new: str) -> str:
         ),
         (
             change("address: 10.1.1.11/24", "address: 10.1.1.11"),
-            "network.yaml:13:62: error[bad-value]: '10.1.1.11' is not an IPv4 address with its "
+            "network.yaml:13:62: error[bad-value]: '10.1.1.11' is not an IP address with its "
             "prefix length\n"
             "13 |   pod1: {port: br-int.pod1, mac: 00:15:5d:aa:01:0b, address: 10.1.1.11, "
             "gateway: 10.1.1.1}\n"
@@ -281,7 +281,7 @@ def test_a_value_that_is_set_is_as_if_it_had_been_written(tmp_path: Path) -> Non
         "switches.br-int.groups=[a.txt, b.txt]",
     )
     assert spec.hosts["node1"].interfaces["gw0"].forwarding
-    assert spec.pods["pod1"].gateway == IPv4Address("10.1.1.2")
+    assert spec.pods["pod1"].gateways == (IPv4Address("10.1.1.2"),)
     assert [str(r.prefix) for r in spec.hosts["node1"].routes] == ["10.9.0.0/16"]
     assert [f.path.name for f in spec.switches["br-int"].groups] == ["a.txt", "b.txt"]
 

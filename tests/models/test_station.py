@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ NICS = (
     Nic("gw", 1, GW, (IPv4Interface("10.1.0.1/24"),), True),
     Nic("wan", 2, WAN, (IPv4Interface("10.2.0.1/24"),), False),
 )
-NEIGHBOURS = {
+NEIGHBOURS: dict[tuple[str, IPv4Address | IPv6Address], int] = {
     ("gw", IPv4Address("10.1.0.5")): 0xA5,
     ("wan", IPv4Address("10.2.0.254")): 0xFE,
     ("wan", IPv4Address("10.2.0.7")): 0x77,
@@ -160,7 +160,7 @@ def routed(routes: Sequence[Route], address: IPv4Address) -> str:
     """Say what a host does with a packet to be forwarded."""
     if any(address == interface.ip for nic in NICS for interface in nic.addresses):
         return SOCKETS
-    known: list[tuple[int, str, IPv4Address]] = [
+    known: list[tuple[int, str, IPv4Address | IPv6Address]] = [
         (24, nic.name, address)
         for nic in NICS
         for interface in nic.addresses

@@ -133,7 +133,7 @@ def test_every_combination_of_variants_is_a_case(tmp_path: Path) -> None:
     ]
     assert [b.case.expect for b in bound] == ["proved", "refuted"] * 2
     for b in bound:
-        assert str(b.network.pods["pod1"].gateway) == b.case.variant["gateway"]
+        assert str(b.network.pods["pod1"].gateways[0]) == b.case.variant["gateway"]
         forwarding = b.network.hosts["node1"].interfaces["gw0"].forwarding
         assert str(forwarding).lower() == b.case.variant["forwarding"]
 
@@ -205,10 +205,10 @@ def test_a_directory_without_cases_is_an_error(tmp_path: Path) -> None:
         ),
         (
             ONE.replace("from: pod1", "from: node1@10.1.1"),
-            "cases.yaml:4:15: error[bad-value]: '10.1.1' is not an IPv4 address\n"
+            "cases.yaml:4:15: error[bad-value]: '10.1.1' is not an IP address\n"
             "4 |   from: node1@10.1.1\n"
             "  |               ^^^^^^\n"
-            "   = help: four numbers from 0 to 255, such as 192.168.187.1",
+            "   = help: four numbers from 0 to 255, such as 192.168.187.1, or fd00::1",
         ),
         (
             ONE.replace("packet:", "paket:"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ipaddress import IPv4Network
+    from ipaddress import IPv4Network, IPv6Network
 
     from simverify.openflow.flow import Match
     from simverify.text import Origin
@@ -18,7 +18,7 @@ class Party:
 
     name: str
     element: str
-    addresses: tuple[IPv4Network, ...]
+    addresses: tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = "OpenFlow15"
 _MAX_HOPS = 64
-_TUPLE = (("nw_src", "nw_dst"), ("tp_src", "tp_dst"))
+_TUPLE = (("nw_src", "nw_dst"), ("ipv6_src", "ipv6_dst"), ("tp_src", "tp_dst"))
 _FIRST_SEQ = {"request": 1_000, "reply": 500_000}
 
 
@@ -208,7 +208,8 @@ def _mask_named(table: FlowTable, text: str):  # type: ignore[no-untyped-def]
 def _turned(header: dict[str, int], arrived: Mapping[str, int]) -> dict[str, int]:
     """Return a reply's header with the addresses and ports of what arrived, turned around."""
     for one, other in _TUPLE:
-        header[one], header[other] = arrived.get(other, 0), arrived.get(one, 0)
+        if one in header or other in header:
+            header[one], header[other] = arrived.get(other, 0), arrived.get(one, 0)
     return header
 
 

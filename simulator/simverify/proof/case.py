@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from ipaddress import IPv4Address
+    from ipaddress import IPv4Address, IPv6Address
 
     from simverify.proof.question import Claim, Verdict
     from simverify.text import Span
@@ -28,7 +28,7 @@ class Ref:
 
     name: str
     pods: bool
-    address: IPv4Address | None
+    address: IPv4Address | IPv6Address | None
     span: Span
 
     def __str__(self) -> str:

@@ -34,7 +34,7 @@ from simverify_models.spec import FileRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from ipaddress import IPv4Address
+    from ipaddress import IPv4Address, IPv6Address
 
     from simverify.text import Span
 
@@ -48,7 +48,7 @@ def _ref(node: Scalar, report: Report) -> Ref | Bad:
     found = _REF.fullmatch(node.text)
     if found is None:
         raise ValueError("a name, with an address where it has several: node1@192.168.187.1")
-    address: IPv4Address | Bad | None = None
+    address: IPv4Address | IPv6Address | Bad | None = None
     if found["address"] is not None:
         place = node.part(*found.span("address"))
         address = ADDRESS.read(Scalar(found["address"], place), report)

@@ -12,12 +12,15 @@ from simverify.engine.state import Hop, Leaf, Meta, State, Tuple4, blank
 from simverify.engine.table import checks_of
 from simverify.network.element import SOCKETS
 from simverify.proof.headers import (
-    ECHO_REPLY,
-    ECHO_REQUEST,
-    ICMP,
+    ECHOES,
+    ENDS,
     SYN,
     TCP,
+    address_text,
+    family_of,
+    fresh_bits,
     index,
+    of_family,
     opening,
     ttl,
     within_prefixes,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from simverify.engine.state import Slots
     from simverify.network import Machine, Party
     from simverify.proof.question import Claim, Question
-    from simverify.space import Set
+    from simverify.space import Set, Vec
 
 
 class Conversation:
@@ -57,6 +60,7 @@ class Conversation:
         for party in question.receivers:
             receivers.setdefault(self.network.index[party.element], []).append(party)
         self._receivers = receivers
+        self._dl_type = family_of(question.packet)
         targets = [prefix for party in question.receivers for prefix in party.addresses]
         self.slots, self.start = opening(
             self.space, question.packet, question.sender.addresses, targets
@@ -69,7 +73,7 @@ class Conversation:
             elif not said:
                 flags = self.space.constant(12, SYN)
             self.slots = _with(self.slots, {index("tcp_flags"): flags})
-        self.sent = _tuple(self.slots)
+        self.sent = self._tuple(self.slots)
         self._names_target = any(
             slot in (index("nw_dst"), index("ipv6_dst"))
             for slot, _, _ in checks_of(question.packet)
@@ -78,6 +82,20 @@ class Conversation:
     @property
     def _proto(self) -> int:
         return self.slots[index("nw_proto")].value
+
+    @property
+    def _echo(self) -> tuple[int, int] | None:
+        """The ICMP types of request and reply; None of other protocols."""
+        return ECHOES.get(self._proto)
+
+    def _tuple(self, slots: Slots) -> Tuple4:
+        source, target = ENDS[self._dl_type]
+        return Tuple4(
+            slots[index(source)],
+            slots[index(target)],
+            slots[index("tp_src")],
+            slots[index("tp_dst")],
+        )
 
     def run(
         self, script: Sequence[Turn], executor: Executor, within: Set | None = None
@@ -128,21 +146,22 @@ class Conversation:
         else:
             assert isinstance(memo, Memo)
             tuple4 = self.sent if turn.role == "request" else memo.delivered.turned()
+            source, target = ENDS[self._dl_type]
             values = {
-                index("nw_src"): tuple4.src,
-                index("nw_dst"): tuple4.dst,
+                index(source): tuple4.src,
+                index(target): tuple4.dst,
                 index("tp_src"): tuple4.sport,
                 index("tp_dst"): tuple4.dport,
                 index("dl_type"): self.slots[index("dl_type")],
                 index("nw_proto"): self.slots[index("nw_proto")],
             }
-            values[index("nw_ttl")] = ttl(self.space, number)
-            values[index("nw_tos")] = self.space.block(f"tos{number}", 8)
+            fresh = fresh_bits(self.space, number, self._dl_type)
+            values.update({index(name): vec for name, vec in fresh.items()})
             state.cond = state.cond & self.space.at_least(values[index("nw_ttl")], 1)
             if self._proto == TCP:
                 values[index("tcp_flags")] = self.space.constant(12, turn.flags)
-            if self._proto == ICMP:
-                kind = ECHO_REQUEST if turn.role == "request" else ECHO_REPLY
+            if self._echo is not None:
+                kind = self._echo[turn.role == "reply"]
                 values[index("icmp_type")] = self.space.constant(8, kind)
                 values[index("icmp_id")] = self.slots[index("icmp_id")]
             header = _with(blank(self.space), values)
@@ -161,7 +180,9 @@ class Conversation:
             leaf = next(ends, None)
             if leaf is not None:
                 made = tuple(entry for entry in final.entries if entry.packet == 0)
-                final.memo = Memo(_tuple(leaf.slots), leaf.bridge, tuple(e.serial for e in made))
+                final.memo = Memo(
+                    self._tuple(leaf.slots), leaf.bridge, tuple(e.serial for e in made)
+                )
         final.record = ()
         final.visits = ()
         final.slots = blank(self.space)
@@ -326,7 +347,7 @@ class Conversation:
         space = self.space
         cond = final.cond
         memo = final.memo
-        got = _tuple(leaf.slots)
+        got = self._tuple(leaf.slots)
         if isinstance(memo, Memo):
             transcript.judged.add("one-connection")
             same = cond
@@ -348,9 +369,10 @@ class Conversation:
                 )
             return same
         parties = self._receivers[leaf.bridge]
-        prefixes = [prefix for party in parties for prefix in party.addresses]
-        right = cond & within_prefixes(space, leaf.slots[index("nw_dst")], prefixes)
-        right = self._echoes(right, leaf, ECHO_REQUEST)
+        own = [prefix for party in parties for prefix in party.addresses]
+        right = self._same_kind(cond, leaf)
+        right = right & within_prefixes(space, got.dst, of_family(own, self._dl_type))
+        right = self._echoes(right, leaf, reply=False)
         if self.question.arrives is None and not self._names_target:
             # what was sent to an address and a port of its own arrives there
             right = self.space.equal_within(right, got.dst, self.sent.dst)
@@ -371,11 +393,11 @@ class Conversation:
         return right
 
     def _judge_reply(self, transcript: Transcript, number: int, final: State, leaf: Leaf) -> Set:
-        got, wanted = _tuple(leaf.slots), self.sent.turned()
-        same = final.cond
+        got, wanted = self._tuple(leaf.slots), self.sent.turned()
+        same = self._same_kind(final.cond, leaf)
         for a, b in zip(_parts(got), _parts(wanted), strict=True):
             same = self.space.equal_within(same, a, b)
-        same = self._echoes(same, leaf, ECHO_REPLY)
+        same = self._echoes(same, leaf, reply=True)
         other = final.cond & ~same
         if other.satisfiable():
             self._add(
@@ -388,12 +410,20 @@ class Conversation:
             )
         return same
 
-    def _echoes(self, within: Set, leaf: Leaf, kind: int) -> Set:
+    def _same_kind(self, within: Set, leaf: Leaf) -> Set:
+        """Return where a packet is still of the conversation's Ethertype and protocol."""
+        for name in ("dl_type", "nw_proto"):
+            within = self.space.equal_within(
+                within, leaf.slots[index(name)], self.slots[index(name)]
+            )
+        return within
+
+    def _echoes(self, within: Set, leaf: Leaf, *, reply: bool) -> Set:
         """Return where an ICMP packet is still the echo that it was; all of other protocols."""
-        if self._proto != ICMP:
+        if self._echo is None:
             return within
         slots = leaf.slots
-        for name, wanted in (("icmp_type", kind), ("icmp_code", 0)):
+        for name, wanted in (("icmp_type", self._echo[reply]), ("icmp_code", 0)):
             within = within & self.space.matches(slots[index(name)], wanted, 0xFF)
         return self.space.equal_within(
             within, slots[index("icmp_id")], self.slots[index("icmp_id")]
@@ -410,12 +440,12 @@ class Conversation:
             f"not for {self._end(wanted.dst, wanted.dport, a)}"
         )
 
-    def _end(self, address: object, port: object, a: Sequence[bool | None]) -> str:
-        from ipaddress import IPv4Address
-
+    def _end(self, address: Vec, port: Vec, a: Sequence[bool | None]) -> str:
         value = self.space.value_of
-        text = str(IPv4Address(value(address, a)))  # type: ignore[arg-type]
-        return text if self._proto == ICMP else f"{text}:{value(port, a)}"  # type: ignore[arg-type]
+        text = address_text(value(address, a), address.width)
+        if self._echo is not None:
+            return text
+        return f"[{text}]:{value(port, a)}" if ":" in text else f"{text}:{value(port, a)}"
 
     def _ends(self, tuple4: Tuple4, a: Sequence[bool | None]) -> str:
         return (
@@ -430,7 +460,7 @@ class Conversation:
             transcript.untouched.append((final.cond, self.leaf_text(leaves[0]), leaves[0]))
         for leaf in leaves:
             if leaf.kind == "delivered" and leaf.bridge in self._receivers:
-                got = _tuple(leaf.slots)
+                got = self._tuple(leaf.slots)
                 self._add(
                     transcript,
                     "denied",
@@ -530,15 +560,6 @@ class Conversation:
 def number_of_hops(final: State) -> int:
     """Return how many elements passed the packet on."""
     return sum(isinstance(event, Hop) for event in final.record)
-
-
-def _tuple(slots: Slots) -> Tuple4:
-    return Tuple4(
-        slots[index("nw_src")],
-        slots[index("nw_dst")],
-        slots[index("tp_src")],
-        slots[index("tp_dst")],
-    )
 
 
 def _parts(tuple4: Tuple4) -> tuple:  # type: ignore[type-arg]  # of Vec

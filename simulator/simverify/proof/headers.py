@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from simverify.engine.choice import NAT_PORTS_BESIDE
@@ -11,21 +11,23 @@ from simverify.engine.table import checks_of
 from simverify.packet.fields import SLOT, SLOTS, TCP_FLAG_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from ipaddress import IPv4Network
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from simverify.openflow.flow import Match
     from simverify.space import Set, Space, Vec
 
 IPV4, IPV6, ARP, RARP = 0x0800, 0x86DD, 0x0806, 0x8035
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
-ECHO_REQUEST, ECHO_REPLY = 8, 0
+ECHOES = {ICMP: (8, 0), ICMPV6: (128, 129)}
+"""The types of an echo's request and of its reply."""
 SYN, ACK, RST, FIN = (TCP_FLAG_BITS[name] for name in ("syn", "ack", "rst", "fin"))
 TTL_COPIES = 24
 """How often a packet's TTL can be decremented with its bits side by side in the order."""
 
-_OPEN = ("nw_src", "tp_src", "nw_dst", "tp_dst", "nw_tos", "nw_ttl")
-_OPEN_ECHO = ("nw_src", "nw_dst", "nw_tos", "nw_ttl", "icmp_id")
+Prefix = IPv4Network | IPv6Network
+
+ENDS = {IPV4: ("nw_src", "nw_dst"), IPV6: ("ipv6_src", "ipv6_dst")}
+"""The slots of the addresses, by Ethertype."""
 
 
 def index(name: str) -> int:
@@ -39,7 +41,57 @@ def ttl(space: Space, packet: int) -> Vec:
     return space.interleaved(names, 8)[0]
 
 
-def within_prefixes(space: Space, vec: Vec, prefixes: Iterable[IPv4Network]) -> Set:
+def fresh_bits(space: Space, packet: int, dl_type: int) -> dict[str, Vec]:
+    """Return what no earlier packet decides of the conversation's packet, by slot."""
+    fresh = {"nw_ttl": ttl(space, packet), "nw_tos": space.block(f"tos{packet}", 8)}
+    if dl_type == IPV6:
+        fresh["ipv6_label"] = space.block(f"label{packet}", 20)
+    return fresh
+
+
+def everyday_bits(space: Space, packets: int) -> Iterator[tuple[Vec, int]]:
+    """Yield the `fresh_bits` of a conversation's later packets with an everyday value of each."""
+    for number in range(1, packets):
+        for name, width, value in (
+            (f"ttl{number}-0", 8, 64),
+            (f"tos{number}", 8, 0),
+            (f"label{number}", 20, 0),
+        ):
+            if space.has_block(name):
+                yield space.block(name, width), value
+
+
+def family_of(packet: Match) -> int:
+    """Return the Ethertype of a packet by which its ends have addresses: IPv6's, else IPv4's."""
+    return IPV6 if _fixed(packet).get(index("dl_type")) == (IPV6, 0xFFFF) else IPV4
+
+
+def of_family(prefixes: Iterable[Prefix], dl_type: int) -> list[Prefix]:
+    """Return the prefixes that packets of an Ethertype can have."""
+    return [prefix for prefix in prefixes if (prefix.version == 6) == (dl_type == IPV6)]
+
+
+def unsupported(packet: Match) -> str | None:
+    """Say what of a request cannot be judged: conversations of TCP, UDP and echoes can."""
+    fixed = _fixed(packet)
+    dl_type, proto = fixed.get(index("dl_type")), fixed.get(index("nw_proto"))
+    echo = ICMPV6 if dl_type == (IPV6, 0xFFFF) else ICMP
+    if dl_type not in ((IPV4, 0xFFFF), (IPV6, 0xFFFF)) or proto not in (
+        (TCP, 0xFF),
+        (UDP, 0xFF),
+        (echo, 0xFF),
+    ):
+        return "only conversations of TCP, UDP and ICMP are modelled, over IPv4 and IPv6"
+    asks = (ECHOES[echo][0], 0xFF)
+    if proto == (echo, 0xFF) and (
+        fixed.get(index("icmp_type"), asks) != asks
+        or fixed.get(index("icmp_code"), (0, 0xFF)) != (0, 0xFF)
+    ):
+        return "of ICMP only conversations of echo requests and replies are modelled"
+    return None
+
+
+def within_prefixes(space: Space, vec: Vec, prefixes: Iterable[Prefix]) -> Set:
     """Return where an address is in one of the prefixes."""
     found = space.false
     for prefix in prefixes:
@@ -47,10 +99,12 @@ def within_prefixes(space: Space, vec: Vec, prefixes: Iterable[IPv4Network]) -> 
     return found
 
 
-def _common(prefixes: Sequence[IPv4Network]) -> tuple[int, int]:
+def _common(prefixes: Sequence[Prefix]) -> tuple[int, int]:
     """Return (value, mask) of the bits that all addresses of the prefixes share."""
+    if not prefixes:
+        return 0, 0
     first = int(prefixes[0].network_address)
-    mask = 0xFFFFFFFF
+    mask = (1 << prefixes[0].max_prefixlen) - 1
     for prefix in prefixes:
         mask &= int(prefix.netmask) & ~(first ^ int(prefix.network_address))
     return first & mask, mask
@@ -59,30 +113,39 @@ def _common(prefixes: Sequence[IPv4Network]) -> tuple[int, int]:
 def opening(
     space: Space,
     packet: Match,
-    sources: Sequence[IPv4Network],
-    targets: Sequence[IPv4Network] | None,
+    sources: Sequence[Prefix],
+    targets: Sequence[Prefix] | None,
 ) -> tuple[Slots, Set]:
     """Return the first packet: its slots, and which values of its open bits it may have.
 
     What `packet` does not say is open, within what a real sender uses: ports from 1, a TTL from
     1 (those that do not suffice are set aside later), any TOS; ICMP is an echo request, with any
     identifier. Unless `packet` says otherwise,
-    the source is one of `sources` and the destination one of `targets` (any where None); a source
-    that `packet` names is spoofed if it is not the sender's.
+    the source is one of `sources` and the destination one of `targets` (any where None), those of
+    the packet's family; a source that `packet` names is spoofed if it is not the sender's.
     """
     fixed = _fixed(packet)
     said = set(fixed)
     within = space.true
-    source, target = index("nw_src"), index("nw_dst")
+    dl_type = family_of(packet)
+    sources = of_family(sources, dl_type)
+    targets = None if targets is None else of_family(targets, dl_type)
+    source, target = (index(name) for name in ENDS[dl_type])
     if source not in said:
         fixed[source] = _common(sources)
     if target not in said and targets is not None:
         fixed[target] = _common(targets)
-    is_echo = fixed.get(index("nw_proto")) == (ICMP, 0xFF)
+    proto, mask = fixed.get(index("nw_proto"), (0, 0))
+    is_echo = proto in ECHOES and mask == 0xFF
     if is_echo:
-        fixed[index("icmp_type")] = (ECHO_REQUEST, 0xFF)
+        fixed.setdefault(index("icmp_type"), (ECHOES[proto][0], 0xFF))
         said |= {index("tp_src"), index("tp_dst")}
-    slots = _opened(space, fixed, _OPEN_ECHO if is_echo else _OPEN)
+    ends = ENDS[dl_type]
+    asked = (ends[0], ends[1]) if is_echo else (ends[0], "tp_src", ends[1], "tp_dst")
+    opened = [*asked, "nw_tos", "nw_ttl"]
+    opened += ["icmp_id"] if is_echo else []
+    opened += ["ipv6_label"] if dl_type == IPV6 else []
+    slots = _opened(space, fixed, opened)
     if source not in said:
         within = within_prefixes(space, slots[source], sources)
     if target not in said and targets is not None:

@@ -9,7 +9,7 @@ from simverify.engine.executor import BudgetError, Watch
 from simverify.engine.table import checks_of
 from simverify.proof.conversation import Conversation
 from simverify.proof.explain import cost_of, explain, flow_ref
-from simverify.proof.headers import index, open_bits
+from simverify.proof.headers import everyday_bits, index, open_bits
 from simverify.proof.needed import choice_result, needed_choices
 from simverify.proof.question import CLAIMS, PREMISES
 from simverify.proof.transcript import ORDINARY, RETRANSMITTED, TWICE, Finding
@@ -298,11 +298,9 @@ class _Proof:
             (slots[index("nw_ttl")], 64),
             (slots[index("nw_tos")], 0),
             (slots[index("tp_src")], 40000),
+            (slots[index("ipv6_label")], 0),
         ]
-        for number in range(1, len(RETRANSMITTED)):
-            for name, width, value in ((f"ttl{number}-0", 8, 64), (f"tos{number}", 8, 0)):
-                if space.has_block(name):
-                    wishes.append((space.block(name, width), value))
+        wishes += everyday_bits(space, len(RETRANSMITTED))
         # ties go as the switch has them, where that will do
         wishes += [(choice.vec, 1) for choice in self._choices if choice.kind == "order"]
         for vec, value in wishes:
@@ -352,10 +350,8 @@ class _Proof:
     def _header_variables(self) -> set[int]:
         space = self._space
         keep = {v for vec in self._conversation.slots for v in vec.variables()}
-        for number in range(1, len(RETRANSMITTED)):
-            for name in (f"ttl{number}-0", f"tos{number}"):
-                if space.has_block(name):
-                    keep.update(space.block(name, 8).variables())
+        for vec, _ in everyday_bits(space, len(RETRANSMITTED)):
+            keep.update(vec.variables())
         return keep
 
     def _needed(self, where: Set, assignment: Sequence[bool | None]) -> tuple[ChoiceResult, ...]:

@@ -14,7 +14,7 @@ from simverify.engine.state import Leaf, State, Step, Tracked
 from simverify.network.element import SOCKETS
 from simverify.openflow.actions import Ct
 from simverify.proof.explain import flow_ref
-from simverify.proof.headers import ACK, SYN, TCP, index, opening
+from simverify.proof.headers import ACK, IPV6, SYN, TCP, family_of, index, opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,15 +47,16 @@ def stray_replies(machine: Machine, question: Question) -> Iterator[Stray]:
     fixed = {slot.field.name: slot.value for slot in question.packet.terms}
     if fixed.get("nw_proto", fixed.get("ip_proto")) != TCP:
         return
+    packet = "tcp6" if family_of(question.packet) == IPV6 else "tcp"
     for receiver in question.receivers:
-        yield from _from(machine, question.sender, receiver)
+        yield from _from(machine, question.sender, receiver, packet)
 
 
-def _from(machine: Machine, sender: Party, receiver: Party) -> Iterator[Stray]:
+def _from(machine: Machine, sender: Party, receiver: Party, packet: str) -> Iterator[Stray]:
     from simverify.openflow.parse import parse_match
 
     space, topology = machine.space, machine.network
-    slots, within = opening(space, parse_match("tcp"), receiver.addresses, sender.addresses)
+    slots, within = opening(space, parse_match(packet), receiver.addresses, sender.addresses)
     flags = space.constant(12, SYN | ACK)
     slots = tuple(flags if i == index("tcp_flags") else vec for i, vec in enumerate(slots))
     start = State(within, slots)

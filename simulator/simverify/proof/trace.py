@@ -13,10 +13,13 @@ from simverify.proof.headers import (
     SYN,
     TCP,
     arriving,
+    family_of,
     index,
+    of_family,
     open_bits,
     opening,
     packet_text,
+    unsupported,
     values,
 )
 from simverify.proof.needed import choice_result, needed_choices
@@ -129,6 +132,10 @@ def _start(network: Network, machine: Machine, sender: str, packet: Match) -> tu
         state.entered = switch.ports[port]
         return state, sender
     party = network.party(sender)
+    if not of_family(party.addresses, family_of(packet)):
+        span = Span(Source("FROM", sender), 0, len(sender))
+        message = f"{sender} has no address of the packet's family"
+        raise InputError([Diagnostic("error", "no-address", message, span)])
     slots, within = opening(space, packet, party.addresses, None)
     said = {term.field.name for term in packet.terms}
     proto = slots[index("nw_proto")]
@@ -269,7 +276,9 @@ def _conversation(
         if network.topology.index[party.element] in got:
             receivers.append(replace(party, name=talker))
     party = network.party(sender)
-    question = Question("trace", "", party, tuple(_distinct(receivers)), packet)
+    question = Question(
+        "trace", "", party, tuple(_distinct(receivers)), packet, unsupported=unsupported(packet)
+    )
 
     return prove(network.machine, question)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,9 +187,9 @@ class Network:
         if not address:
             return whole
         try:
-            ip = IPv4Address(address)
+            ip = ip_address(address)
         except ValueError:
-            message = f"'{address}' is no IPv4 address"
+            message = f"'{address}' is no IP address"
             raise InputError(
                 [Diagnostic("error", "bad-address", message, span, "write NAME@A.B.C.D")]
             ) from None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.table import checks_of
 from simverify.packet.fields import SLOTS
+from simverify.proof.headers import IPV6, family_of, of_family
+from simverify.proof.headers import unsupported as why_unsupported
 from simverify.proof.question import Question, TrackedDemand
 from simverify.proof.verdict import CaseResult, Verification
 from simverify.session.network import Loader, Network, match_of
@@ -146,7 +148,11 @@ def question_of(case: CaseSpec, network: Network) -> Question:
         if steps is not None
     }
     packet = _said(case.packet, "request")
-    unsupported = unsupported or _unsupported(packet)
+    unsupported = unsupported or why_unsupported(packet)
+    sender = _party(network, case.sender)
+    receivers = tuple(_party(network, ref) for ref in case.receivers)
+    if unsupported is None:
+        _check_families(case, packet, sender, receivers)
     tracked = None
     if case.tracked is not None:
         tracked = TrackedDemand(
@@ -155,8 +161,8 @@ def question_of(case: CaseSpec, network: Network) -> Question:
     return Question(
         case.name,
         case.title,
-        _party(network, case.sender),
-        tuple(_party(network, ref) for ref in case.receivers),
+        sender,
+        receivers,
         packet,
         case.must,
         case.promises,
@@ -211,15 +217,34 @@ def _said(scalar: Scalar, what: str) -> Match:
     return match
 
 
-def _unsupported(packet: Match) -> str | None:
-    """Say what of a request cannot be judged: conversations of TCP, UDP and ICMP echoes can."""
-    values = {term.field.name: term.value for term in packet.terms}
-    proto = values.get("nw_proto", values.get("ip_proto"))
-    if values.get("eth_type", values.get("dl_type")) != 0x0800 or proto not in (1, 6, 17):
-        return "conversations of protocols other than TCP, UDP and ICMP over IPv4 are not modelled"
-    if proto == 1 and (values.get("icmp_type", 8), values.get("icmp_code", 0)) != (8, 0):
-        return "of ICMP only conversations of echo requests and replies are modelled"
-    return None
+def _check_families(
+    case: CaseSpec, packet: Match, sender: Party, receivers: Sequence[Party]
+) -> None:
+    """See that the sender and a receiver have addresses of the request's family.
+
+    Raises:
+        InputError: one has none.
+    """
+    dl_type = family_of(packet)
+    wrong = list(case.receivers)
+    if any(of_family(party.addresses, dl_type) for party in receivers):
+        wrong = []
+    if not of_family(sender.addresses, dl_type):
+        wrong.append(case.sender)
+    if wrong:
+        family = "IPv6" if dl_type == IPV6 else "IPv4"
+        raise InputError(
+            [
+                Diagnostic(
+                    "error",
+                    "no-address",
+                    f"{ref} has no {family} address",
+                    ref.span,
+                    f"the request of this case is one of {family}",
+                )
+                for ref in wrong
+            ]
+        )
 
 
 def _party(network: Network, ref: Ref) -> Party:
