@@ -51,6 +51,7 @@ _RESTRICTING = frozenset(_FORMATS)
 _SELECTING = {"out_port", "out_group", "cookie_mask"}
 _MAX_CACHE = 200_000
 _MAX_MARKS = 1000
+_PLAIN_ATTRIBUTE = re.compile(r" ?(cookie|priority)=(0x[0-9a-f]{1,16}|[1-9][0-9]{0,18}|0)")
 SLOT_OF = {field: index for index, field in enumerate(STORAGE)}
 
 
@@ -82,6 +83,19 @@ class _KnownKind:
     fits: dict[frozenset[str], bool] = field(default_factory=dict)
 
 
+_Head = tuple[int, int, int, int, int, int, tuple[str, ...], FlowStats | None]
+"""A flow's table, priority, cookie, timeouts, importance, flags and statistics."""
+
+
+@dataclass(slots=True, eq=False)
+class _Prefix:
+    """The attributes that a line begins with, as many other lines do; nobody changes them."""
+
+    said: dict[str, Attribute]
+    head: _Head
+    table: int
+
+
 @dataclass(slots=True)
 class FlowText:
     """What a flow's text says; None where it says nothing."""
@@ -91,8 +105,10 @@ class FlowText:
     actions: ActionList | None
     actions_at: int
     usable: int = ANY
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+    head: _Head | None = None
+    """What the attributes come to, if that is known."""
 
     def formats(self, *, lenient: bool = False) -> int:
         """Return the flow formats that can carry the flow.
@@ -118,25 +134,25 @@ class FlowText:
 
     def flow(self, origin: Origin | None = None) -> Flow:
         """Return the flow."""
-        said = self.attributes
-        if not said:
-            return Flow(self.match, self.actions.actions if self.actions else (), origin=origin)
-        get = said.get
-        table, priority, cookie = get("table"), get("priority"), get("cookie")
-        idle, hard, importance = get("idle_timeout"), get("hard_timeout"), get("importance")
-        return Flow(
-            self.match,
-            self.actions.actions if self.actions else (),
-            0 if table is None else int(table.value),
-            32768 if priority is None else int(priority.value),
-            0 if cookie is None else int(cookie.value),
-            0 if idle is None else int(idle.value),
-            0 if hard is None else int(hard.value),
-            0 if importance is None else int(importance.value),
-            () if _FLAG_SET.isdisjoint(said) else tuple(flag for flag in FLAGS if flag in said),
-            None if _STAT_SET.isdisjoint(said) else _stats(said),
-            origin,
-        )
+        head = self.head or _head_of(self.attributes)
+        return Flow(self.match, self.actions.actions if self.actions else (), *head, origin)
+
+
+def _head_of(said: Mapping[str, Attribute]) -> _Head:
+    """Return what attributes come to."""
+    get = said.get
+    table, priority, cookie = get("table"), get("priority"), get("cookie")
+    idle, hard, importance = get("idle_timeout"), get("hard_timeout"), get("importance")
+    return (
+        0 if table is None else int(table.value),
+        32768 if priority is None else int(priority.value),
+        0 if cookie is None else int(cookie.value),
+        0 if idle is None else int(idle.value),
+        0 if hard is None else int(hard.value),
+        0 if importance is None else int(importance.value),
+        () if _FLAG_SET.isdisjoint(said) else tuple(flag for flag in FLAGS if flag in said),
+        None if _STAT_SET.isdisjoint(said) else _stats(said),
+    )
 
 
 def _stats(said: Mapping[str, Attribute]) -> FlowStats:
@@ -151,6 +167,9 @@ def _stats(said: Mapping[str, Attribute]) -> FlowStats:
         number("idle_age"),
         number("hard_age"),
     )
+
+
+_NO_PREFIX = _Prefix({}, _head_of({}), 0)
 
 
 class FlowReader:
@@ -169,6 +188,7 @@ class FlowReader:
         self._tables = tables or {}
         self._settler = Settler()
         self._words: dict[str, _Word | Attribute] = {}
+        self._prefixes: dict[str, _Prefix] = {}
         self._actions = ActionReader(self._ports, self._tables, lenient=lenient)
         self._checks: dict[tuple[int, Kind, int], Checker] = {}
         self._kinds: dict[int, _KnownKind] = {}
@@ -182,49 +202,89 @@ class FlowReader:
             text: one line without comment and line end.
             command: what the flow is for, which decides what it may and has to say.
         """
-        head, found, tail = text.partition(" actions=")
-        if not found or "action" in head:
-            return self._read_slowly(text, command)
+        return self._read_quickly(text, command) or self._read_slowly(text, command)
+
+    def _read_quickly(self, text: str, command: Command) -> FlowText | None:
+        """Return what a line of words that are known says; None where it takes more than that."""
+        actions_at = text.find("actions=")
+        if actions_at < 1 or text[actions_at - 1] not in " ,":
+            return None
         words = self._words
         terms: dict[int, Term] = {}
-        said: dict[str, Attribute] = {}
         need = marks = 0
-        for token in head.split(","):
+        head = text[: actions_at - 1]
+        at = head.find("priority=")
+        if at >= 0:
+            at = head.find(",", at)
+        prefix = None if at < 0 else self._prefixes.get(head[:at]) or self._begin(head[:at])
+        if prefix is None:
+            at = -1
+            prefix = _NO_PREFIX
+        said = prefix.said
+        shared = True
+        for token in head[at + 1 :].split(","):
             word = words.get(token) or self._learn(token)
             if word is None:
-                return self._read_slowly(text, command)
+                return None
             if isinstance(word, _Word):
                 need |= word.need
                 marks |= word.mark
                 for slot, term in word.entries:
                     if slot in terms:
-                        return self._read_slowly(text, command)
+                        return None
                     terms[slot] = term
             elif word.name in said:
-                return self._read_slowly(text, command)
+                return None
             else:
+                if shared:
+                    shared = False
+                    said = dict(said)
                 said[word.name] = word
         try:
-            actions = self._actions.read(tail)
+            actions = self._actions.read(text[actions_at + 8 :])
         except Fault:
-            return self._read_slowly(text, command)
+            return None
         if actions.notes or (command == "add" and not _SELECTING.isdisjoint(said)):
-            return self._read_slowly(text, command)
-        said_table = said.get("table")
-        table = 0 if said_table is None else int(said_table.value)
+            return None
+        if shared:
+            table = prefix.table
+        else:
+            said_table = said.get("table")
+            table = 0 if said_table is None else int(said_table.value)
         usable = actions.usable
         needs = actions.needs
         if need or needs is None or needs or actions.goto <= table:
             known = self._kinds.get(marks) or self._know(marks, terms)
             if need & ~known.allowed:
-                return self._read_slowly(text, command)
+                return None
             if needs is None or actions.goto <= table or not _fits(needs, known):
                 checked = self._checked(actions, known.kind, table)
                 if checked.faults:
-                    return self._read_slowly(text, command)
+                    return None
                 usable &= checked.usable
         match = Match(tuple([terms[slot] for slot in sorted(terms)]))
-        return FlowText(match, said, actions, len(head) + 9, usable)
+        return FlowText(
+            match,
+            said,
+            actions,
+            actions_at + 8,
+            usable,
+            head=prefix.head if shared else None,
+        )
+
+    def _begin(self, text: str) -> _Prefix | None:
+        """Read the attributes that a line begins with; None if they are not only that."""
+        said: dict[str, Attribute] = {}
+        for token in text.split(","):
+            word = self._words.get(token) or self._learn(token)
+            if not isinstance(word, Attribute) or word.name in said:
+                return None
+            said[word.name] = word
+        table = said.get("table")
+        prefix = _Prefix(said, _head_of(said), 0 if table is None else int(table.value))
+        if len(self._prefixes) < _MAX_CACHE and _STAT_SET.isdisjoint(said):
+            self._prefixes[text] = prefix
+        return prefix
 
     def _know(self, marks: int, terms: dict[int, Term]) -> _KnownKind:
         """Return the kind of packets of a match whose words have these marks."""
@@ -254,7 +314,7 @@ class FlowReader:
 
     def _learn(self, token: str) -> _Word | Attribute | None:
         """Read a word for the first time; None where it takes the longer way."""
-        placed: Placed | Attribute | None = quick_word(token)
+        placed: Placed | Attribute | None = quick_word(token) or _quick_attribute(token)
         if placed is None:
             try:
                 item = single(token.strip()) or _only(token)
@@ -350,7 +410,7 @@ class FlowReader:
                 else:
                     faults.append(misfit)
             usable = actions.usable & checked.usable
-        return FlowText(settled.match, said, actions, at, usable, faults, warnings)
+        return FlowText(settled.match, said, actions, at, usable, tuple(faults), tuple(warnings))
 
     @staticmethod
     def _say(
@@ -431,6 +491,16 @@ class FlowReader:
         known = [*MATCH_FIELDS, *SHORTHANDS, *ATTRIBUTES, "actions"]
         known = [name for name in known if name not in _SELECTING]
         return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
+
+
+def _quick_attribute(token: str) -> Attribute | None:
+    """Return a cookie or a priority that is written plainly, as `_word` reads it."""
+    found = _PLAIN_ATTRIBUTE.fullmatch(token)
+    if found is None:
+        return None
+    name, digits = found.groups()
+    number = int(digits, 0)
+    return Attribute(name, number) if number >> (64 if name == "cookie" else 16) == 0 else None
 
 
 def _fits(needs: frozenset[str], known: _KnownKind) -> bool:

@@ -328,7 +328,7 @@ def read_flow(
     faults = said.faults
     if not faults:
         unfit = unusable(said, wanted, protocol, line)
-        faults = [] if unfit is None else [unfit]
+        faults = () if unfit is None else (unfit,)
     diagnostics += [diagnose(source, fault, 0) for fault in faults]
     if diagnostics:
         raise InputError(_ordered(diagnostics))

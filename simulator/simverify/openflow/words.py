@@ -66,7 +66,7 @@ _PRESENT = SLOT["tun_metadata_present"].index
 
 
 def quick_word(token: str) -> Placed | None:
-    """Return what `FIELD=VALUE` says, for one plain value of a field that is a whole slot.
+    """Return what `FIELD=VALUE` or `FIELD=VALUE/MASK` says, of a field that is a whole slot.
 
     Everything else is left to `read_word`, which says the same of these.
     """
@@ -74,22 +74,35 @@ def quick_word(token: str) -> Placed | None:
     row = _QUICK.get(name)
     if row is None:
         return None
-    slot, ones, ipv4 = row
+    slot, ones, ipv4, maskable = row
     if ipv4:
+        text, slash, length = text.partition("/")
         try:
-            return ((slot, int.from_bytes(inet_pton(AF_INET, text)), ones, ones),)
+            value = int.from_bytes(inet_pton(AF_INET, text))
         except (OSError, ValueError):
             return None
-    if _PLAIN.fullmatch(text) is None:
+        if not slash:
+            return ((slot, value, ones, ones),)
+        mask = _PREFIX_MASKS.get(length, 0)
+        return ((slot, value & mask, mask, ones),) if mask and maskable else None
+    found = _PLAIN.fullmatch(text)
+    if found is None:
         return None
-    value = int(text, 0)
-    return ((slot, value, ones, ones),) if value <= ones else None
+    number, mask_text = found.groups()
+    value = int(number, 0)
+    if mask_text is None:
+        return ((slot, value, ones, ones),) if value <= ones else None
+    mask = int(mask_text, 16)
+    if not maskable or not mask or value & ~mask or mask & ~ones:
+        return None
+    return ((slot, value, mask, ones),)
 
 
-_PLAIN = re.compile(r"0x[0-9a-f]{1,16}|[1-9][0-9]{0,18}|0")
+_PLAIN = re.compile(r"(0x[0-9a-f]{1,16}|[1-9][0-9]{0,18}|0)(?:/(0x[0-9a-f]{1,16}))?")
+_PREFIX_MASKS = {str(length): 0xFFFFFFFF << 32 - length & 0xFFFFFFFF for length in range(1, 33)}
 
 
-def _quick(field: Field) -> tuple[int, int, bool] | None:
+def _quick(field: Field) -> tuple[int, int, bool, bool] | None:
     part = field.parts[0]
     if part.slot is None or part.width != part.slot.width or len(field.parts) > 1:
         return None
@@ -99,7 +112,7 @@ def _quick(field: Field) -> tuple[int, int, bool] | None:
         field.name in CUT or not (field.nxm or field.oxm)
     ):
         return None
-    return part.slot.index, field.all_ones, field.kind == "ipv4"
+    return part.slot.index, field.all_ones, field.kind == "ipv4", field.maskable
 
 
 _QUICK = {name: row for name, field in MATCH_FIELDS.items() if (row := _quick(field)) is not None}
