@@ -1,77 +1,168 @@
 """How fast tables are read, beside the `ovs` package's `ovs.flow`, in one run.
 
-    python -m benchmarks.language [FLOWS]
+    python -m benchmarks.language [FILE...] [--runs 5] [--sample 5000]
 
-FLOWS is a dump (gzip or not); by default those of a large Node of the shared data. Seconds are the
-process's own, so that a busy machine matters less; read the ratio.
+A FILE is a dump of flows, or of groups if its name says so, gzip or not; by default those of a
+large Node and of a very large one in the shared data. Prints one JSON object.
+
+The two readers take turns. Both get the same text (`ovs.flow` its first lines, as it is slow),
+both throw away what they made, and the collector of cycles is off for both. Seconds are the
+process's own, best and median of the runs. Memory is that of a process of its own, which reads
+the file once and keeps all flows. `ovs.flow` is no dependency: pip install 'ovs[flow]'.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import gzip
 import importlib
+import json
 import os
-import resource
+import statistics
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simverify.openflow import Printer, parse_flows
+from simverify.openflow import Printer, parse_flows, parse_groups
 from simverify.text import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-SHARED = Path(os.environ.get("SIMVERIFY_SHARED", "../shared"))
-NODE = SHARED / "antrea-agent/node/flows.txt.gz"
-BIG = SHARED / "antrea-agent/big/flows.txt.gz"
-
-
-def read(path: Path) -> str:
-    """Return a file's text, unpacked."""
-    if path.suffix == ".gz":
-        return gzip.decompress(path.read_bytes()).decode()
-    return path.read_text()
-
-
-def seconds(work: Callable[[], object], times: int = 3) -> float:
-    """Return the least of the process's seconds that `work` took."""
-    best = float("inf")
-    for _ in range(times):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return best
-
-
-def each(work: Callable[[Any], object], values: Iterable[Any]) -> list[object]:
-    """Return what `work` makes of each value; all of it is kept, as a user of it would."""
-    return list(map(work, values))
+AGENT = Path(os.environ.get("SIMVERIFY_SHARED", "../shared")) / "antrea-agent"
+FILES = [
+    AGENT / "node/flows.txt.gz",
+    AGENT / "big/flows.txt.gz",
+    AGENT / "big/groups.txt.gz",
+]
 
 
 def main() -> None:
-    """Print flows a second of each, and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("flows", type=Path, nargs="*", default=[NODE, BIG])
-    for path in parser.parse_args().flows:
-        text = read(path)
-        lines = [line for line in text.splitlines() if line.strip() and "reply" not in line]
-        ours = seconds(partial(parse_flows, Source("flows", text)))
-        flows = parse_flows(Source("flows", text)).flows
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        printed = seconds(partial(each, Printer("OpenFlow15").flow, flows), 1)
-        print(f"{path.name}: {len(flows)} flows in {ours:.2f} s, {len(flows) / ours:,.0f}/s")
-        print(f"  printed {len(flows) / printed:,.0f}/s; at most {memory} MB in use")
-        try:
-            reader = importlib.import_module("ovs.flow.ofp").OFPFlow
-        except ImportError:
-            print("  no ovs.flow here to compare with: pip install 'ovs[flow]'")
-            continue
-        sample = lines[:5000]
-        theirs = seconds(partial(each, reader, sample), 1) / len(sample)
-        print(f"  ovs.flow {1 / theirs:,.0f}/s; ratio {theirs * len(flows) / ours:.1f}")
+    """Measure, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("files", type=Path, nargs="*", default=FILES)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--sample", type=int, default=5000)
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    found: object
+    if options.memory_of:
+        found = _memory(options.memory_of)
+    else:
+        found = [_measure(path, options.runs, options.sample) for path in options.files]
+    print(json.dumps(found, indent=2))
+
+
+def _measure(path: Path, runs: int, sample: int) -> dict[str, object]:
+    """Return the figures of a file."""
+    text = _read(path)
+    groups = "group" in path.name
+    parse = parse_groups if groups else parse_flows
+    count = len(parse(Source(path.name, text)).entries)
+    theirs = None if groups else _other_reader(text, sample)
+    turns: list[Callable[[], object]] = [lambda: parse(Source(path.name, text))]
+    if theirs is not None:
+        turns.append(theirs[0])
+    ours_s, *others_s = _alternate(turns, runs)
+    memory = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.language", "--memory-of", str(path)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    )
+    found: dict[str, object] = {
+        "file": "/".join(path.parts[-2:]),
+        "entries": count,
+        "read_s": _spread(ours_s),
+        "read_per_s": round(count / statistics.median(ours_s)),
+        **memory,
+    }
+    if not groups:
+        flows = parse_flows(Source(path.name, text)).flows
+        (printed_s,) = _alternate([partial(_each, Printer("OpenFlow15").flow, flows)], 1)
+        found["printed_per_s"] = round(count / printed_s[0])
+    if theirs is not None:
+        lines = theirs[1]
+        per_s = lines / statistics.median(others_s[0])
+        found["ovs.flow"] = {
+            "lines": lines,
+            "read_s": _spread(others_s[0]),
+            "read_per_s": round(per_s),
+        }
+        found["ratio"] = round(count / statistics.median(ours_s) / per_s, 2)
+    elif not groups:
+        found["ovs.flow"] = "not installed: pip install 'ovs[flow]'"
+    return found
+
+
+def _other_reader(text: str, sample: int) -> tuple[Callable[[], object], int] | None:
+    """Return what reads lines of the text by `ovs.flow`, and how many; None if it is not there.
+
+    The lines stand evenly in the text, so that they are of all its tables.
+    """
+    try:
+        reader = importlib.import_module("ovs.flow.ofp").OFPFlow
+    except ImportError:
+        return None
+    lines = [line for line in text.splitlines() if line.strip() and "reply" not in line]
+    lines = lines[:: max(1, len(lines) // sample)]
+    return partial(_each, reader, lines), len(lines)
+
+
+def _each(work: Callable[[Any], object], values: Iterable[Any]) -> None:
+    for value in values:
+        work(value)
+
+
+def _alternate(turns: Sequence[Callable[[], object]], runs: int) -> list[list[float]]:
+    """Return the process's seconds of each, run in turn without the collector of cycles."""
+    seconds: list[list[float]] = [[] for _ in turns]
+    for _ in range(runs):
+        for work, found in zip(turns, seconds, strict=True):
+            gc.collect()
+            gc.disable()
+            began = time.process_time()
+            work()
+            found.append(time.process_time() - began)
+            gc.enable()
+    return seconds
+
+
+def _spread(seconds: Sequence[float]) -> dict[str, float]:
+    return {"best": round(min(seconds), 4), "median": round(statistics.median(seconds), 4)}
+
+
+def _memory(path: Path) -> dict[str, int]:
+    """Return the most memory that this process had, and what of it came with reading a file."""
+    before = _most_memory()
+    text = _read(path)
+    parse = parse_groups if "group" in path.name else parse_flows
+    entries = parse(Source(path.name, text)).entries
+    most = _most_memory()
+    return {
+        "memory_mb": most // 1024,
+        "memory_mb_per_100000": round((most - before) / 1024 * 100_000 / len(entries)),
+    }
+
+
+def _most_memory() -> int:
+    """Return the most memory that this process had so far, in kB.
+
+    Not `ru_maxrss`, which counts what the parent had when it made the process.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def _read(path: Path) -> str:
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
 
 
 if __name__ == "__main__":

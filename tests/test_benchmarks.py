@@ -19,3 +19,16 @@ def test_the_benchmark_of_a_variant_runs() -> None:
         "verify / ofproto_trace of all packets",
         "verify / --help",
     }
+
+
+def test_the_benchmark_of_the_language_runs() -> None:
+    """It prints how many flows there are, how fast they are read, and their memory, as JSON."""
+    flows = "cases/noencap-windows/flows-windows-noencap-before.txt"
+    command = [sys.executable, "-m", "benchmarks.language", flows, "--runs", "1"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    (found,) = json.loads(done.stdout)
+    assert found["entries"] == (ROOT / flows).read_text().count("actions=")
+    assert found["read_per_s"] > 0
+    assert found["memory_mb"] > 0

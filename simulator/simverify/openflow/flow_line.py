@@ -64,7 +64,7 @@ class Attribute:
     mask: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Word:
     """A word of a match: what its slots need, and the term of each."""
 

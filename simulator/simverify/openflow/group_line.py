@@ -40,6 +40,10 @@ GROUP_WORDS = (
     "buckets", "command_bucket_id",
 )  # fmt: skip
 _BUCKET = re.compile(r"(?:^|[\s,])buckets?[ \t]*=")
+_PLAIN = re.compile(
+    r"(?:bucket_id:(0|[1-9][0-9]{0,8}),)?(?:weight:(0|[1-9][0-9]{0,4}),)?actions=([^ ,][^ ]*)"
+)
+_OWN_WORD = re.compile(r"weight|bucket_id|watch_|action")
 _SELECTION = FORMATS["OpenFlow10"] | FORMATS["OpenFlow15"]
 MAX_GROUP = 0xFFFFFF00
 
@@ -180,6 +184,9 @@ def read_bucket(
     Raises:
         Fault: at the first thing that is wrong.
     """
+    quick = _quick_bucket(piece.text, kind, reader, wanted)
+    if quick is not None:
+        return quick
     weight = bucket_id = watch_port = watch_group = None
     placed: list[Placed] = []
     usable = wanted
@@ -235,6 +242,29 @@ def read_bucket(
         raise piece.fault("no-usable-protocol", "this OpenFlow version cannot carry the bucket")
     actions = tuple(one.action for one in placed)
     return Bucket(actions, bucket_id, weight, watch_port, watch_group)
+
+
+def _quick_bucket(text: str, kind: str, reader: ActionReader, wanted: int) -> Bucket | None:
+    """Return a bucket of the form that dumps have, if nothing of it is wrong or odd."""
+    found = _PLAIN.fullmatch(text)
+    if found is None or _OWN_WORD.search(text, found.start(3)) is not None:
+        return None
+    number, weight, words = found.groups()
+    if weight is not None and (kind not in ("select", "inserted") or int(weight) > 0xFFFF):
+        return None
+    try:
+        said = reader.read(words)
+    except Fault:
+        return None
+    if kind == "fast_failover" or said.notes or not said.usable & wanted:
+        return None
+    if any(isinstance(one, Meter) for one in said.actions) or any(bucket_faults(said.placed)):
+        return None
+    return Bucket(
+        said.actions,
+        None if number is None else int(number),
+        None if weight is None else int(weight),
+    )
 
 
 def _shifted(one: Placed, by: int) -> Placed:

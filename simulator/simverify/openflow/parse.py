@@ -201,21 +201,22 @@ def parse_groups(
     skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
     groups: list[GroupEntry] = []
     actions = ActionReader(ports or {}, tables or {})
-    for number, line in lines(source):
-        if number in skip or _REPLY.fullmatch(line.strip()):
-            continue
-        try:
-            groups.append(
-                read_group(
-                    Piece(line.replace("\ufeff", " ")),
-                    ports or {},
-                    actions,
-                    Origin(source.name, number),
-                    protocol,
+    with collector_paused():
+        for number, line in lines(source):
+            if number in skip or _REPLY.fullmatch(line.strip()):
+                continue
+            try:
+                groups.append(
+                    read_group(
+                        Piece(line.replace("\ufeff", " ")),
+                        ports or {},
+                        actions,
+                        Origin(source.name, number),
+                        protocol,
+                    )
                 )
-            )
-        except Fault as fault:
-            diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
+            except Fault as fault:
+                diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
     return Parsed(tuple(groups), _ordered(diagnostics))
 
 
