@@ -231,6 +231,7 @@ class Executor:
             state.recircs = 0
             state.depth = 0
             state.resubmits = (0, 0)
+            state.rehearsed = False
         state.emitted = False
         state.pushed, state.actset = (), ()
         ttl_free = (*state.slots[:_NW_TTL], *state.slots[_NW_TTL + 1 :])
@@ -239,7 +240,7 @@ class Executor:
             *(state.conn, state.meta, state.astray),
         )
         for watch in self.watches:
-            if not watch.outgoing:
+            if not (watch.outgoing or state.rehearsing):
                 self.watch(watch, state, state.bridge, state.entered)
         if visit in state.visits:
             yield from self._end(state, "looped", "the packet comes back as it was")
@@ -399,6 +400,7 @@ class Executor:
                 if state.passes != frame.passes:
                     # another translation, which counted for itself
                     state.resubmits = frame.resubmits
+                    state.rehearsed = frame.rehearsed
                 state.visits = frame.visits
                 state.passes = frame.passes
                 state.recircs = frame.recircs
@@ -458,7 +460,8 @@ class Executor:
                 case prog.LearnFlow(action):
                     if frame.flow is None:
                         raise AssertionError("learn() outside of a flow")
-                    doubt = learn(self, state, action, frame.flow)
+                    again = state.rehearsed
+                    doubt = learn(self, state, action, frame.flow, rehearsed=again)
                     if doubt is not None:
                         yield from self.give_up(state, frame, doubt)
                         return
@@ -543,6 +546,16 @@ class Executor:
                     assert_never(op)
         state.stack = below
         yield Continue(state)
+
+    def alone(self, state: State) -> Iterator[State]:
+        """Run a state to the end of its stack, without others that it could be joined with."""
+        todo: list[tuple[State, int | None]] = list(self._advance(state, 0, None, ""))
+        while todo:
+            now, table = todo.pop()
+            if table is None:
+                yield now
+            else:
+                todo.extend(self._look_up(now, table))
 
     def give_up(self, state: State, frame: Run, reason: str) -> Iterator[Settled]:
         """End a state as unknown, since the model cannot say how it goes on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import outputs, stacking
+from simverify.engine import outputs, rehearsal, stacking
 from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
 from simverify.engine.outcome import Continue
@@ -66,7 +66,16 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
                 # computed once for a packet, and used again by every group after
                 state.hashed = state.hashed or hashed(state)
                 key = state.hashed
+            if state.rehearsing:
+                if rehearsal.isolated(state):
+                    yield from ex.give_up(state, frame, "a group by dp_hash inside of a clone()")
+                    return
+                # all that is left is the next translation's
+                state.stack = None
+                yield Continue(state)
+                return
             # what the packet has learned so far, it meets from here on
+            state.rehearsed = False
             state.recircs += 1
             state.passes += 1
             state.began = (len(state.record), state.entries, state.emitted)

@@ -166,6 +166,9 @@ def _buried(ex: Executor, state: State, ethertype: int) -> Outcome:
 
 
 def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
+    if state.rehearsing and ethertype not in _MPLS:
+        yield from ex.give_up(state, frame, "pop_mpls begins another translation")
+        return
     count = _labels(ex, state)
     if count is None or (
         count == MAX_LABELS and not state.slots[_LABELS[MAX_LABELS - 1]].value & 0x100

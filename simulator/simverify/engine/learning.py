@@ -27,12 +27,19 @@ _FIRST_LEARNED_SUBTABLE = 1 << 20
 """What the masks of learned flows stand for in the order of subtables, and above."""
 
 
-def learn(ex: Executor, state: State, action: ofp.Learn, by: Flow) -> str | None:
-    """Let a packet make a flow, which later translations see.
+def learn(
+    ex: Executor, state: State, action: ofp.Learn, by: Flow, *, rehearsed: bool = False
+) -> str | None:
+    """Let a packet make a flow, which later translations see; not again where it was rehearsed.
 
     Returns:
         Why the model cannot say whether it does; None where it can.
     """
+    if rehearsed:
+        if action.limit and action.result_dst is not None:
+            return "the result of a learn() with a limit after a ct() with a table"
+        _result(ex, state, action, 1)
+        return None
     made = _made(ex.space, state, action, by)
     there = [flow for flow in state.learned if _place(flow) == _place(made)]
     same = [flow for flow in there if flow.checks == made.checks]
@@ -45,8 +52,8 @@ def learn(ex: Executor, state: State, action: ofp.Learn, by: Flow) -> str | None
             return None
     _result(ex, state, action, 1)
     if not (same and _does(same[-1]) == _does(made)):
-        # the one before the last is seen by nobody any more
-        gone = same[:-1]
+        # of what earlier packets learned, only the last is still seen by a pass of this one
+        gone = [flow for flow in same if flow.packet < state.packet][:-1]
         kept = [flow for flow in state.learned if not any(flow is one for one in gone)]
         state.learned = (*kept, made)
     return None

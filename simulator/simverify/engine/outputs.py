@@ -65,6 +65,8 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
     peer = ex.links.get(End(state.bridge, port))
     if peer is not None and End(state.bridge, port) in ex.patches:
         return patched(ex, state, port, peer)
+    if state.rehearsing:
+        return Continue(state)
     seen, state.slots = state.slots, outgoing(ex, state)
     state.note(Hop(state.bridge, state.entered, port, state.slots if ex.explain else None))
     for watch in ex.watches:
@@ -110,7 +112,7 @@ def patched(ex: Executor, state: State, port: int, peer: End) -> Outcome:
     """Go on in the bridge behind a patch port, in the same datapath."""
     state.note(Hop(state.bridge, state.entered, port, wire(state) if ex.explain else None))
     for watch in ex.watches:
-        if watch.outgoing:
+        if watch.outgoing and not state.rehearsing:
             ex.watch(watch, state, state.bridge, port)
     state.stack = returning(state, remaining(state))
     state.bridge, state.entered = peer.bridge, peer.port
@@ -146,6 +148,9 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
 
 def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome]:
     """Run NORMAL, FLOOD or ALL."""
+    if state.rehearsing and not ex.patches:
+        yield Continue(state)
+        return
     if kind == OFPP_NORMAL:
         yield from normal.normal(ex, state, frame)
         return
@@ -195,6 +200,7 @@ def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack
             state.resubmits,
             clone,
             state.began,
+            state.rehearsed,
         ),
         rest,
     )

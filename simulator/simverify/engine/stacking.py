@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import actionset, outputs
-from simverify.engine.conntrack import EST, INV, NEW, REL, RPL, TRK
+from simverify.engine import actionset, outputs, rehearsal
+from simverify.engine.conntrack import EST, INV, NEW, REL, RPL, TRK, Doubt
 from simverify.engine.outcome import Continue
+from simverify.engine.program import NOWHERE, Program, Write
 from simverify.engine.state import (
     UNSET,
     EndVisit,
@@ -151,6 +152,51 @@ def larger(
     dst: Bits,
 ) -> Iterator[Outcome]:
     """`check_pkt_larger`: both ways; what follows in this list is isolated, as in a clone()."""
+    if state.rehearsing:
+        _translate_both(ex, state, frame, index, below, dst)
+        yield Continue(state)
+        return
+    if not state.rehearsed:
+        whole = Run(frame.program, index - 1, frame.table, frame.flow, frame.depth)
+        state.stack = Stack(whole, below)
+        for part in rehearsal.rehearse(ex, state):
+            if isinstance(part, Doubt):
+                yield from ex.give_up(part.state, frame, part.reason)
+            else:
+                yield from _by_length(ex, part, frame, index, below, length, dst)
+        return
+    yield from _by_length(ex, state, frame, index, below, length, dst)
+
+
+def _translate_both(
+    ex: Executor, state: State, frame: Run, index: int, below: Stack | None, dst: Bits
+) -> None:
+    """Run both branches, the one for larger packets first, each in isolation."""
+    rest = Run(frame.program, index, frame.table, frame.flow, frame.depth)
+    width = sum(piece[2] for piece in dst)
+    stack = below
+    for bit in (0, 1):
+        vec = ex.space.constant(width, bit)
+        writes, done = [], 0
+        for slot, start, size in dst:
+            if slot != NOWHERE:
+                writes.append(Write(slot, start, ex.space.slice(vec, done, size)))
+            done += size
+        back = outputs.returning(state, stack, clone=True)
+        put = Run(Program(tuple(writes)), 0, frame.table, frame.flow, frame.depth)
+        stack = Stack(put, Stack(rest, outputs.ending(ex, state, back)))
+    state.stack = stack
+
+
+def _by_length(
+    ex: Executor,
+    state: State,
+    frame: Run,
+    index: int,
+    below: Stack | None,
+    length: int,
+    dst: Bits,
+) -> Iterator[Outcome]:
     tags = 0
     for slot in _TAGS:
         if not state.slots[slot].known & _TAGGED:

@@ -273,6 +273,8 @@ class State:
         began: of this translation, what there was before it: events, entries, whether anything
             was emitted; None behind a patch port, in the translation of another bridge.
         length: bytes of the frame without VLAN tags, None if that is open.
+        rehearsed: what is left of this translation has been rehearsed: all that it learns is there.
+        rehearsing: it is only run for what it learns, see `rehearsal`.
         unswapped: the packet, while a look-up sees it with another port or its original tuple.
     """
 
@@ -298,6 +300,8 @@ class State:
         "pushed",
         "recircs",
         "record",
+        "rehearsed",
+        "rehearsing",
         "resubmits",
         "serial",
         "slots",
@@ -334,6 +338,8 @@ class State:
         self.macs: tuple[MacEntry, ...] = ()
         self.began: tuple[int, tuple[Entry, ...], bool] | None = None
         self.length: int | None = None
+        self.rehearsed = False
+        self.rehearsing = False
 
     def copy(self, cond: Set | None = None) -> State:
         """Return a state of its own, with another condition if one is given."""
@@ -378,6 +384,8 @@ class State:
             self.macs,
             self.began,
             self.length,
+            self.rehearsed,
+            self.rehearsing,
         )
 
     def put(self, slot: int, vec: Vec) -> None:
@@ -433,6 +441,7 @@ class Restore:
     clone: bool = False
     """Of a clone(): `exit` in it ends what follows it as well."""
     began: tuple[int, tuple[Entry, ...], bool] | None = None
+    rehearsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import headers, outputs
+from simverify.engine import headers, outputs, rehearsal
 from simverify.engine import program as prog
-from simverify.engine.bridge import End
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import Astray, EndVisit, Restore, Run, bits_of
+from simverify.engine.state import Astray, bits_of
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
-    from simverify.engine.state import State
+    from simverify.engine.state import Run, Slots, State
 
 MAX_RECIRCULATIONS = 6
 """The userspace datapath drops the packet at the seventh."""
@@ -29,6 +28,10 @@ _TRANSLATED = (*ENDS, *QUOTED)
 
 def track(ex: Executor, state: State, frame: Run, op: prog.Track) -> Iterator[Outcome]:
     """Run a ct() action."""
+    if state.rehearsing:
+        untrack(ex, state)
+        yield Continue(state)
+        return
     zone_vec = None if isinstance(op.zone, int) else bits_of(ex.space, state, op.zone)
     if zone_vec is not None and not zone_vec.constant:
         yield from ex.give_up(state, frame, "the zone of a ct() is not known")
@@ -88,13 +91,19 @@ def forked(
     if op.table is None:
         yield Continue(tracked)
         return
-    if may_learn(ex, tracked):
-        yield from ex.give_up(tracked, frame, "learn() after a ct() with a table is not modelled")
-        return
     if tracked.actset:
         reason = "a ct() with a table while there is an action set: Open vSwitch 3.1 dies of it"
         yield from ex.give_up(tracked, frame, reason)
         return
+    for part in rehearsal.rehearse(ex, tracked):
+        if isinstance(part, Doubt):
+            yield from ex.give_up(part.state, frame, part.reason)
+        else:
+            yield _recirculated(ex, part, copied, op.table)
+
+
+def _recirculated(ex: Executor, tracked: State, copied: Slots, table: int) -> Outcome:
+    """Go on with the copy at a table; what is left of the translation comes after it."""
     tracked.stack = outputs.ending(ex, tracked, outputs.returning(tracked, tracked.stack))
     tracked.slots, tracked.astray = copied, ()
     tracked.passes += 1
@@ -102,37 +111,10 @@ def forked(
     tracked.depth = 0
     tracked.began = (len(tracked.record), tracked.entries, tracked.emitted)
     tracked.resubmits = (0, 0)
+    tracked.rehearsed = False
     if tracked.recircs > MAX_RECIRCULATIONS:
-        yield Continue(tracked, "the datapath drops it: too many recirculations")
-        return
-    yield Settled(tracked, op.table)
-
-
-def may_learn(ex: Executor, state: State) -> bool:
-    """Whether what is left of this translation can learn: its copies would see that already."""
-    if not (ex.bridges[state.bridge].learns or (ex.patches and any(b.learns for b in ex.bridges))):
-        return False
-    stack = state.stack
-    while stack is not None and not isinstance(stack.frame, (EndVisit, Restore)):
-        if isinstance(stack.frame, Run):
-            left = stack.frame.program.ops[stack.frame.index :]
-            if any(_leads_to_learn(ex, state, op) for op in left):
-                return True
-        stack = stack.rest
-    return False
-
-
-def _leads_to_learn(ex: Executor, state: State, op: prog.Op) -> bool:
-    match op:
-        case prog.LearnFlow() | prog.Lookup() | prog.EnterGroup() | prog.Isolated():
-            return True
-        case prog.Emit(port):
-            # the bridge behind a patch port is in the same translation
-            return End(state.bridge, port) in ex.patches
-        case prog.EmitBits() | prog.EmitVec() | prog.Flood():
-            return bool(ex.patches)
-        case _:
-            return False
+        return Continue(tracked, "the datapath drops it: too many recirculations")
+    return Settled(tracked, table)
 
 
 def untrack(ex: Executor, state: State) -> None:

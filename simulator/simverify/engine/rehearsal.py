@@ -1,0 +1,109 @@
+"""What a translation learns after a ct(): its copies see that already, although they run before.
+
+Open vSwitch translates a whole pass, with all its learn() actions, before the datapath runs any of
+it; a recirculated copy is translated when it comes to its place there. The engine runs depth
+first, so before such a copy it rehearses what is left of the translation: without outputs,
+trackers and copies, for the flows that it learns. It does not learn them again when it is run.
+
+Source: measured on Open vSwitch 3.1.0; of check_pkt_larger both branches learn, whatever the
+length of the packet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.engine import program as prog
+from simverify.engine.bridge import End
+from simverify.engine.conntrack import Doubt
+from simverify.engine.state import EndVisit, Leaf, Restore, Run, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simverify.engine.executor import Executor
+    from simverify.engine.state import Frame, Learned, State
+    from simverify.space import Set
+
+
+def rehearse(ex: Executor, state: State) -> Iterator[State | Doubt]:
+    """Split a state by what is left of its translation learns; each part has learned it."""
+    if state.rehearsed or not may_learn(ex, state):
+        yield state
+        return
+    ghost = state.copy()
+    ghost.rehearsing = True
+    ghost.record = ()
+    ghost.stack = _stacked(_left(state))
+    parts: dict[tuple[str | None, tuple[Learned, ...]], Set] = {}
+    for final in ex.alone(ghost):
+        key = (_doubt(final), final.learned)
+        parts[key] = parts.get(key, ex.space.false) | final.cond
+    for (reason, learned), where in parts.items():
+        part = state.copy(where)
+        if reason is not None:
+            yield Doubt(part, f"what is learned after a ct(): {reason}")
+            continue
+        part.learned, part.rehearsed = learned, True
+        yield part
+
+
+def _doubt(state: State) -> str | None:
+    for event in state.record:
+        if isinstance(event, Leaf) and event.kind == "unknown":
+            return event.reason
+    return None
+
+
+def _left(state: State) -> list[Frame]:
+    """Return the frames of the translation that a state is in, innermost first."""
+    found: list[Frame] = []
+    stack = state.stack
+    while stack is not None:
+        frame = stack.frame
+        if isinstance(frame, Restore) and frame.passes != state.passes:
+            break
+        found.append(frame)
+        stack = stack.rest
+    if found and isinstance(found[-1], EndVisit):
+        found.pop()
+    return found
+
+
+def _stacked(frames: list[Frame]) -> Stack | None:
+    stack: Stack | None = None
+    for frame in reversed(frames):
+        stack = Stack(frame, stack)
+    return stack
+
+
+def isolated(state: State) -> bool:
+    """Whether what is left of the translation is that of a clone() or of another bridge."""
+    return any(isinstance(frame, Restore) for frame in _left(state))
+
+
+def may_learn(ex: Executor, state: State) -> bool:
+    """Whether what is left of this translation can learn."""
+    if not (ex.bridges[state.bridge].learns or (ex.patches and any(b.learns for b in ex.bridges))):
+        return False
+    return any(
+        _leads_to_learn(ex, state, op)
+        for frame in _left(state)
+        if isinstance(frame, Run)
+        for op in frame.program.ops[frame.index :]
+    )
+
+
+def _leads_to_learn(ex: Executor, state: State, op: prog.Op) -> bool:
+    match op:
+        case prog.LearnFlow() | prog.Lookup() | prog.EnterGroup():
+            return True
+        case prog.Isolated(program):
+            return any(_leads_to_learn(ex, state, inner) for inner in program.ops)
+        case prog.Emit(port):
+            # the bridge behind a patch port is in the same translation
+            return End(state.bridge, port) in ex.patches
+        case prog.EmitBits() | prog.EmitVec() | prog.Flood():
+            return bool(ex.patches)
+        case _:
+            return False
