@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from simverify.engine.sharing import option_of
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
@@ -53,13 +55,28 @@ class Choices:
     def __iter__(self):  # type: ignore[no-untyped-def]  # an iterator of Choice
         return iter(self._made.values())
 
-    def bucket(self, key: Hashable, bridge: int, group: int, options: tuple[int, ...]) -> Choice:
-        """Return the choice among the buckets `options`; equal keys choose alike."""
-        full = ("bucket", bridge, group, options, key)
+    def bucket(
+        self,
+        key: Hashable,
+        bridge: int,
+        group: int,
+        options: tuple[int, ...],
+        bits: Vec | None = None,
+    ) -> Choice:
+        """Return the choice among the buckets `options`; equal keys choose alike.
+
+        Args:
+            key: what the choice depends on.
+            bridge: which of the network's.
+            group: whose buckets they are.
+            options: their places in the group.
+            bits: what decides, if that is known already.
+        """
+        full = ("bucket", bridge, group, options, key, bits)
         choice = self._made.get(full)
         if choice is None:
             width = max(1, (len(options) - 1).bit_length())
-            vec = self._block(f"bucket {bridge}.{group}", width)
+            vec = bits or self._block(f"bucket {bridge}.{group}", width)
             choice = Choice("bucket", vec, bridge, group, options=options)
             self._made[full] = choice
         return choice
@@ -73,12 +90,7 @@ class Choices:
 
     def taken(self, choice: Choice, option: int) -> Set:
         """Return where the option at place `option` is taken; the last takes what is left."""
-        vec, n = choice.vec, len(choice.options)
-        if n == 1:
-            return self._space.true
-        if option < n - 1:
-            return self._space.matches(vec, option, (1 << vec.width) - 1)
-        return self._space.at_least(vec, n - 1)
+        return option_of(self._space, choice.vec, option, len(choice.options))
 
     def nat_port(self, key: Hashable, port: Vec, bridge: int, zone: int) -> Choice:
         """Return the choice by NAT in `zone` of another port than `port`.

@@ -322,7 +322,9 @@ class Conntrack:
         def taken(within: Set, reply: Tuple4) -> Set:
             return self._taken(state, within, asked, key, reply)
 
-        wish = translation.Translation(self._space, self._choices, nat, key, asked.zone, taken)
+        wish = translation.Translation(
+            self._space, self._choices, nat, key, asked.zone, taken, asked.op.target
+        )
         yield from wish.ways(state)
 
     def _taken(self, state: State, within: Set, asked: Asked, key: Key, reply: Tuple4) -> Set:

@@ -37,9 +37,16 @@ class DecidedChoices(Choices):
         self._blocks_used = 0
         self.taken_buckets: list[Taken] = []
 
-    def bucket(self, key: Hashable, bridge: int, group: int, options: tuple[int, ...]) -> Choice:
+    def bucket(
+        self,
+        key: Hashable,
+        bridge: int,
+        group: int,
+        options: tuple[int, ...],
+        bits: Vec | None = None,
+    ) -> Choice:
         """Take the bucket that is wanted, if it can be taken."""
-        del key
+        del key, bits
         wanted = self._wanted.get((bridge, group), options[0])
         number = wanted if wanted in options else options[0]
         self.taken_buckets.append(Taken(bridge, group, number, len(options)))

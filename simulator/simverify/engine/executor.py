@@ -521,6 +521,10 @@ class Executor:
                     state.stack = rest
                     yield from grouping.enter_group(self, state, frame, group_id)
                     return
+                case prog.EnterBucket():
+                    state.stack = rest
+                    yield from grouping.enter_bucket(self, state, frame, op)
+                    return
                 case prog.Track():
                     state.stack = rest
                     yield from tracking.track(self, state, frame, op)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simverify.engine import outputs, rehearsal, stacking
+from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
 from simverify.engine.outcome import Continue
+from simverify.engine.sharing import by_hash
 from simverify.engine.state import HEADERS, Run, Stack, View
 from simverify.packet.fields import SLOT
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
     from simverify.engine.state import State
-    from simverify.openflow.flow import Bucket
+    from simverify.openflow.flow import Bucket, GroupEntry
+    from simverify.space import Vec
 
 _NW_PROTO = SLOT["nw_proto"].index
 _LIVENESS_LEVELS = 128
@@ -42,11 +45,7 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
 
     def bucket_run(now: State, index: int) -> Continue:
         program = ex.compiler.compile(executed(group.buckets[index].actions))
-        now.stack = outputs.viewing(now, now.stack)
-        if program.ops:
-            run = Run(program, 0, frame.table, frame.flow, depth)
-            now.stack = Stack(run, now.stack)
-        return Continue(now, f"bucket {index} of group {group_id} outputs nothing")
+        return _run_bucket(now, program, frame, f"bucket {index} of group {group_id}")
 
     if group.type == "select":
         options = tuple(
@@ -55,32 +54,25 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
         if not options:
             yield Continue(state, f"group {group_id} has no bucket to take")
             return
+        bits = None
         if group.selection_method not in ("", "dp_hash"):
             key: object = (group.selection_method, *(state.slots[i] for i in HEADERS))
+        elif group.selection_method:
+            # the hash of the packet as it was received, in its direction: not followed, so that
+            # each packet chooses for itself
+            key = (state.packet, len(state.visits), len(state.record))
         else:
-            if group.selection_method:
-                # the hash of the packet as it was received, in its direction: not followed, so that
-                # each packet chooses for itself
-                key = (state.packet, len(state.visits), len(state.record))
-            else:
-                # computed once for a packet, and used again by every group after
-                state.hashed = state.hashed or hashed(state)
-                key = state.hashed
+            # computed once for a packet, and used again by every group after
+            state.hashed = state.hashed or hashed(state)
+            key = state.hashed
+            if not state.rehearsing:
+                bits = _shared_bits(ex, state, frame, group)
+        if group.selection_method in ("", "dp_hash"):
             if state.rehearsing:
-                if rehearsal.isolated(state):
-                    yield from ex.give_up(state, frame, "a group by dp_hash inside of a clone()")
-                    return
-                # all that is left is the next translation's
-                state.stack = None
-                yield Continue(state)
+                yield from _rehearsed(ex, state, frame)
                 return
-            # what the packet has learned so far, it meets from here on
-            state.rehearsed = False
-            state.recircs += 1
-            state.passes += 1
-            state.began = (len(state.record), state.entries, state.emitted)
-            state.resubmits = (0, 0)
-        choice = ex.choices.bucket(key, state.bridge, group_id, options)
+            _hash_asked(state)
+        choice = ex.choices.bucket(key, state.bridge, group_id, options, bits)
         for place, index in enumerate(options):
             where = state.cond & ex.choices.taken(choice, place)
             if where.satisfiable():
@@ -103,6 +95,65 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             Stack(View(state.slots), state.stack),
         )
     yield Continue(state, f"group {group_id} outputs nothing")
+
+
+def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -> Iterator[Outcome]:
+    """Run what the chosen buckets do, of the groups of flows that were joined."""
+    if state.depth + 1 > stacking.MAX_DEPTH:
+        yield from stacking.dropped_whole(ex, state, frame, stacking.TOO_DEEP)
+        return
+    if state.rehearsing:
+        yield from _rehearsed(ex, state, frame)
+        return
+    if op.choice in state.chosen:
+        # the same packet would choose alike of the same group, but may by another one's
+        yield from ex.give_up(state, frame, "a second group by one hash, of many, is not modelled")
+        return
+    state.hashed = state.hashed or hashed(state)
+    _hash_asked(state)
+    state.chosen = (*state.chosen, op.choice)
+    yield _run_bucket(state, op.program, frame, "the bucket that is taken")
+
+
+def _shared_bits(ex: Executor, state: State, frame: Run, group: GroupEntry) -> Vec | None:
+    """Return what decides the bucket where the flow may be joined with others, at its first time.
+
+    So a packet's bits mean the same whether the flows are joined or told apart.
+    """
+    table = ex.bridges[state.bridge].tables.get(frame.table)
+    bits = None if table is None else table.bucket_bits
+    last = frame.program.ops[-1]
+    ends = isinstance(last, prog.EnterGroup) and last.group_id == group.group_id
+    if bits is None or bits in state.chosen or not ends or not by_hash(group):
+        return None
+    state.chosen = (*state.chosen, bits)
+    return bits
+
+
+def _rehearsed(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
+    """End a rehearsal: all that is left is the next translation's."""
+    if rehearsal.isolated(state):
+        yield from ex.give_up(state, frame, "a group by dp_hash inside of a clone()")
+        return
+    state.stack = None
+    yield Continue(state)
+
+
+def _hash_asked(state: State) -> None:
+    """Recirculate: what the packet has learned so far, it meets from here on."""
+    state.rehearsed = False
+    state.recircs += 1
+    state.passes += 1
+    state.began = (len(state.record), state.entries, state.emitted)
+    state.resubmits = (0, 0)
+
+
+def _run_bucket(state: State, program: prog.Program, frame: Run, what: str) -> Continue:
+    state.stack = outputs.viewing(state, state.stack)
+    if program.ops:
+        run = Run(program, 0, frame.table, frame.flow, state.depth + 1)
+        state.stack = Stack(run, state.stack)
+    return Continue(state, f"{what} outputs nothing")
 
 
 def alive(ex: Executor, state: State, bucket: Bucket, depth: int = 0) -> bool:

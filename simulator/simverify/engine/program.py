@@ -101,8 +101,23 @@ class EnterGroup:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EnterBucket:
+    """The bucket that a packet takes of its flow's group, which differ where flows were joined.
+
+    `choice` are the bits that decide which, `program` is what the bucket does.
+    """
+
+    choice: Vec
+    program: Program
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """`ct(...)`: zone as bits or number, what exec() writes as a program."""
+    """`ct(...)`: zone as bits or number, what exec() writes as a program.
+
+    `target` is the address, and the port if any, to which NAT translates, where flows with
+    different ones were joined; else `nat` says it.
+    """
 
     commit: bool
     force: bool
@@ -111,6 +126,7 @@ class Track:
     nat: ofp.Nat | None
     exec_: Program
     alg: str | None = None
+    target: tuple[Vec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,6 +234,7 @@ Op = (
     | Punt
     | Lookup
     | EnterGroup
+    | EnterBucket
     | Track
     | ClearTrack
     | DecrementTtl

@@ -96,7 +96,7 @@ def may_learn(ex: Executor, state: State) -> bool:
 
 def _leads_to_learn(ex: Executor, state: State, op: prog.Op) -> bool:
     match op:
-        case prog.LearnFlow() | prog.Lookup() | prog.EnterGroup():
+        case prog.LearnFlow() | prog.Lookup() | prog.EnterGroup() | prog.EnterBucket():
             return True
         case prog.Isolated(program):
             return any(_leads_to_learn(ex, state, inner) for inner in program.ops)

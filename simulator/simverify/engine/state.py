@@ -254,6 +254,7 @@ class State:
         meta: what the datapath's packet carries of conntrack.
         astray: headers that the pipeline has wrong.
         hashed: what the datapath's hash of the packet was made of, once a group asked for it.
+        chosen: what has decided a bucket of groups that may be joined; it does so once.
         passes: translations so far; what one of them learns is seen from the next on.
         recircs: recirculations in this visit.
         depth: levels of resubmit, as Open vSwitch counts them.
@@ -283,6 +284,7 @@ class State:
         "astray",
         "began",
         "bridge",
+        "chosen",
         "cond",
         "conn",
         "depth",
@@ -332,6 +334,7 @@ class State:
         self.packet = 0
         self.memo: object = None
         self.hashed: object = None
+        self.chosen: tuple[Vec, ...] = ()
         self.pushed: tuple[Vec, ...] = ()
         self.actset: Actions = ()
         self.unswapped: Slots | None = None
@@ -378,6 +381,7 @@ class State:
             self.serial,
             self.memo,
             self.hashed,
+            self.chosen,
             self.pushed,
             self.actset,
             self.unswapped,

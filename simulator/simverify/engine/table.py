@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from simverify.engine import sharing
 from simverify.engine.conjunction import FIRST_SUBTABLE, Conjunctions, Member, parts_of
-from simverify.engine.program import NOWHERE, Program, Write, pieces, whole
+from simverify.engine.program import NOWHERE, Program, pieces, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from simverify.engine.program import Compiler, Op
-    from simverify.openflow.flow import Flow, Match
+    from simverify.engine.program import Compiler
+    from simverify.engine.sharing import Row
+    from simverify.openflow.flow import Flow, GroupEntry, Match
     from simverify.openflow.pipeline import FlowTable
     from simverify.space import Set, Space, Vec
 
@@ -52,15 +55,19 @@ def checks_of(match: Match) -> tuple[Check, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A flow, ready for look-up. `subtable` is its mask's place in the table's vector."""
+    """A flow, ready for look-up. `subtable` is its mask's place in the table's vector.
+
+    Flows of one `kind` can be joined. `rows` is more than one where the last action is a select
+    group: one for each bucket.
+    """
 
     flow: Flow
     priority: int
     checks: tuple[Check, ...]
     subtable: int
     program: Program
-    shape: object
-    data: tuple[int, ...]
+    kind: object
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +134,8 @@ class Table:
     conjunctions: Conjunctions | None = None
     _build: Callable[[], Table] | None = None
     _unordered: Table | None = None
+    bucket_bits: Vec | None = None
+    """What decides the bucket, where many flows have a group: see `sharing.rows`."""
 
     @classmethod
     def build(
@@ -139,8 +148,9 @@ class Table:
         *,
         file_order: bool,
         join_from: int = JOIN_FROM,
+        groups: Mapping[int, GroupEntry] = MappingProxyType({}),
     ) -> Table:
-        """Compile the flows of a table."""
+        """Compile the flows of a table; `groups` are the bridge's."""
         from simverify.openflow.pipeline import mask_of
 
         order = source.order()
@@ -152,9 +162,9 @@ class Table:
             looked.update(slot for slot, _, _ in checks)
             parts = parts_of(flow)
             program = compiler.compile(() if parts else flow.actions)
-            shape, data = _shape(program)
+            kind, rows = sharing.rows(compiler, program, groups)
             place = order[mask_of(flow.match)]
-            rule = Rule(flow, flow.priority, checks, place, program, shape, data)
+            rule = Rule(flow, flow.priority, checks, place, program, kind, rows)
             if parts:
                 members.append(Member(rule, parts))
             else:
@@ -173,8 +183,16 @@ class Table:
             bridge=bridge,
             conjunctions=Conjunctions.of(space, members, rules, file_order=file_order),
             _build=lambda: cls.build(
-                compiler, space, bridge, number, source, file_order=False, join_from=join_from
+                compiler,
+                space,
+                bridge,
+                number,
+                source,
+                file_order=False,
+                join_from=join_from,
+                groups=groups,
             ),
+            bucket_bits=_bucket_bits(space, f"bucket {bridge}.{number}", rules),
         )
 
     def unordered(self) -> Table:
@@ -302,55 +320,65 @@ class Table:
         for rule, where in alive:
             # conjunctions are joined though they may meet: either may win then
             subtable = min(rule.subtable, FIRST_SUBTABLE)
-            groups.setdefault((subtable, rule.shape), []).append((rule, where))
+            groups.setdefault((subtable, rule.kind), []).append((rule, where))
         hits: list[Hit] = []
         for members in groups.values():
             if len(members) < self.join_from:
                 hits.extend(Hit(w, w, rule.program, (rule,), rule.subtable) for rule, w in members)
-            else:
-                hits.append(self._join(members, slots, members[0][0].subtable))
+                continue
+            by_shape: dict[object, list[tuple[Rule, Row, Set]]] = {}
+            for rule, where in members:
+                for row in rule.rows:
+                    by_shape.setdefault(row.shape, []).append((rule, row, where))
+            hits += [self._join(rows, slots, members[0][0].subtable) for rows in by_shape.values()]
         return hits
 
-    def _join(self, members: list[tuple[Rule, Set]], slots: Slots, subtable: int) -> Hit:
+    def _join(self, members: list[tuple[Rule, Row, Set]], slots: Slots, subtable: int) -> Hit:
         """Join flows of one shape and one mask: their matches are disjoint.
 
         A data column that is the same in all stays a constant; one that the match compares
         whole is that vector; else its bits are fresh variables, a function of the match.
         """
-        first = members[0][0]
-        columns: list[Vec | None] = []
-        widths = [op.vec.width for op in first.program.ops if isinstance(op, Write)]
+        first = members[0][1]
+        bits = self.bucket_bits if first.option is not None else None
+        inside = [
+            w if bits is None else w & sharing.taken(self.space, bits, r) for _, r, w in members
+        ]
+        columns: list[Vec] = []
         open_columns: list[tuple[int, Vec]] = []
-        for column, width in enumerate(widths):
-            values = [rule.data[column] for rule, _ in members]
-            if all(value == values[0] for value in values):
-                columns.append(self.space.constant(width, values[0]))
+        for column, (width, value) in enumerate(first.data):
+            values = [row.data[column][1] for _, row, _ in members]
+            if all(other == value for other in values):
+                columns.append(self.space.constant(width, value))
                 continue
             known = self._compared(members, column, width, slots)
             if known is None:
-                known = self._fresh_column(tuple(values), width, [w for _, w in members])
+                known = self._fresh_column(tuple(values), width, inside)
                 open_columns.append((column, known))
             columns.append(known)
-        matched = related = self.space.false
-        for rule, where in members:
-            matched = matched | where
+        related = self.space.false
+        for (_, row, _), where in zip(members, inside, strict=True):
             for column, vec in open_columns:
                 mask = (1 << vec.width) - 1
-                where = where & self.space.matches(vec, rule.data[column], mask)
+                where = where & self.space.matches(vec, row.data[column][1], mask)
             related = related | where
-        program = _with_data(first.program, columns)
-        return Hit(matched, related, program, tuple(rule for rule, _ in members), subtable)
+        matched = self.space.false
+        for where in {id(rule): where for rule, _, where in members}.values():
+            matched = matched | where
+        program = sharing.joined(first, iter(columns), bits)
+        rules = tuple({id(rule): rule for rule, _, _ in members}.values())
+        return Hit(matched, related, program, rules, subtable)
 
     def _compared(
-        self, members: list[tuple[Rule, Set]], column: int, width: int, slots: Slots
+        self, members: list[tuple[Rule, Row, Set]], column: int, width: int, slots: Slots
     ) -> Vec | None:
         """Return the slot bits that equal a column in every flow, if the match compares them."""
         for slot, _, mask in members[0][0].checks:
             ones = (1 << width) - 1
             for start in range(0, slots[slot].width - width + 1, 8):
                 if (mask >> start & ones) == ones and all(
-                    {s: v for s, v, _ in rule.checks}[slot] >> start & ones == rule.data[column]
-                    for rule, _ in members
+                    {s: v for s, v, _ in rule.checks}[slot] >> start & ones == row.data[column][1]
+                    for rule, row, _ in members
                 ):
                     return self.space.slice(slots[slot], start, width)
         return None
@@ -395,34 +423,9 @@ def _indexed(rules: Sequence[Rule]) -> _Index:
     return index
 
 
-def _shape(program: Program) -> tuple[object, tuple[int, ...]]:
-    """Split a program into its shape and the constants that it writes."""
-    shape: list[object] = []
-    data: list[int] = []
-    for op in program.ops:
-        if isinstance(op, Write):
-            shape.append((op.slot, op.start, op.vec.width))
-            data.append(op.vec.value)
-        else:
-            shape.append(_key(op))
-    return tuple(shape), tuple(data)
-
-
-def _key(op: Op) -> object:
-    """Operations without data are equal when they say the same."""
-    if type(op).__name__ in ("Track", "Isolated", "LearnFlow"):
-        return op
-    return (type(op).__name__, *(getattr(op, name) for name in op.__slots__))
-
-
-def _with_data(program: Program, columns: Sequence[Vec | None]) -> Program:
-    values = iter(columns)
-    ops: list[Op] = []
-    for op in program.ops:
-        if isinstance(op, Write):
-            vec = next(values)
-            assert vec is not None
-            ops.append(Write(op.slot, op.start, vec))
-        else:
-            ops.append(op)
-    return Program(tuple(ops))
+def _bucket_bits(space: Space, name: str, rules: Sequence[Rule]) -> Vec | None:
+    """Return the bits by which packets choose buckets, if there are flows enough to be joined."""
+    grouped = [rule for rule in rules if rule.rows[0].option is not None]
+    if len(grouped) < JOIN_FROM:
+        return None
+    return space.block(name, max(1, max(len(r.rows) - 1 for r in grouped).bit_length()))

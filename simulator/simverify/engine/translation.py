@@ -31,6 +31,7 @@ class Translation:
 
     Attributes:
         taken: which part of a set has a reply tuple that some entry holds already.
+        target: the one address, and port if any, to translate to, if they are not in `nat`.
     """
 
     space: Space
@@ -39,6 +40,7 @@ class Translation:
     key: Key
     zone: int
     taken: Callable[[Set, Tuple4], Set]
+    target: tuple[Vec, ...] = ()
 
     def ways(self, state: State) -> Iterator[Way]:
         """Yield what replies will look like, by what NAT may choose; None where nothing is free.
@@ -76,7 +78,9 @@ class Translation:
         own = ends.src if nat.kind == "src" else ends.dst
         low = nat.addr_min or 0
         high = low if nat.addr_max is None else nat.addr_max
-        if not low:
+        if self.target:
+            address = self.target[0]
+        elif not low:
             address = own
         elif high == low:
             address = self.space.constant(own.width, low)
@@ -105,7 +109,9 @@ class Translation:
         free = state.cond & within
         free = free & ~self.taken(free, ranged.turned())
         yield from _part(state, free, ranged.turned())
-        left = state.cond & ~self.space.exists(free, vec.variables())
+        # a port that was joined is a function of the packet, no choice
+        chosen = () if len(self.target) > 1 else vec.variables()
+        left = state.cond & ~self.space.exists(free, chosen)
         if is_source:
             yield from _part(state, left, None)
         elif left.satisfiable():
@@ -114,6 +120,8 @@ class Translation:
     def _port_of_range(self, state: State) -> tuple[Vec, Set]:
         low = self.nat.port_min or 0
         high = low if self.nat.port_max is None else self.nat.port_max
+        if len(self.target) > 1:
+            return self.target[1], self.space.true
         if low == high:
             return self.space.constant(16, low), self.space.true
         ends = self.key.ends

@@ -134,6 +134,7 @@ class Machine:
                     table,
                     file_order=self.order == "file",
                     join_from=join_from,
+                    groups=element.pipeline.groups,
                 )
                 for number, table in element.pipeline.tables.items()
             },
