@@ -27,8 +27,10 @@ from simverify.engine import (
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
 from simverify.engine.learning import learn, learned_hits
+from simverify.engine.liveness import Liveness
 from simverify.engine.outcome import Continue, Outcome, Settled
 from simverify.engine.state import (
+    SEVERAL,
     WIRE,
     EndVisit,
     Leaf,
@@ -97,6 +99,7 @@ class Executor:
         patches: the ends among them that join bridges of one datapath.
         explain: record a step for each look-up and keep flows apart.
         deadline: called now and then; raises `BudgetError` when it is time to stop.
+        terse: keep of what happens only how it ends: classes that differ in the way alone are one.
     """
 
     space: Space
@@ -108,10 +111,12 @@ class Executor:
     watches: list[Watch] = field(default_factory=list)
     patches: frozenset[End] = frozenset()
     deadline: Callable[[], None] | None = None
+    terse: bool = False
     conntrack: Conntrack = field(init=False)
     blank: tuple[Vec, ...] = field(init=False)
     decrements: dict[Vec, tuple[Vec, Set]] = field(default_factory=dict)
     looked_up: int = 0
+    _liveness: dict[int, Liveness] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.conntrack = Conntrack(self.space, self.choices)
@@ -136,6 +141,9 @@ class Executor:
         numbers = count()
 
         def wait(state: State, table: int) -> None:
+            if self.terse and state.unswapped is None:
+                alive = self._alive(state.bridge)
+                state.slots = alive.prune(state.slots, table, state.stack)
             key = (table, *state.key())
             found = waiting.get(key)
             if found is not None:
@@ -156,6 +164,8 @@ class Executor:
                 if table is not None:
                     wait(state, table)
                     continue
+                if self.terse:
+                    state.forget(self.blank)
                 key = state.key()
                 found = finals.get(key)
                 if found is None:
@@ -168,6 +178,7 @@ class Executor:
         kept: set[int] = set()
         alone: tuple[State, int] | None = None
         for start in starts:
+            start.terse = self.terse
             began = began | start.cond
             kept.update(v for vec in start.slots for v in vec.variables())
             alone = settle((s, None if t is None else first) for s, t in self.enter(start))
@@ -195,6 +206,13 @@ class Executor:
         self._conserve(began, kept, done)
         return done
 
+    def _alive(self, bridge: int) -> Liveness:
+        found = self._liveness.get(bridge)
+        if found is None:
+            found = Liveness(self.space, self.compiler, self.bridges[bridge])
+            self._liveness[bridge] = found
+        return found
+
     def _conserve(self, began: Set, kept: set[int], finals: Sequence[State]) -> None:
         """See that every packet that was put in came to an end: none may vanish from a proof."""
         ended = self.space.false
@@ -216,7 +234,10 @@ class Executor:
         slots = list(self.blank)
         for slot in (*WIRE, *((_PKT_MARK,) if patch else ())):
             slots[slot] = state.slots[slot]
-        slots[_IN_PORT] = self.space.constant(16, state.entered)
+        if state.entered == SEVERAL:
+            slots[_IN_PORT] = state.slots[_IN_PORT]
+        else:
+            slots[_IN_PORT] = self.space.constant(16, state.entered)
         state.slots = tuple(slots)
         if not patch:
             state.hashed = None
@@ -254,6 +275,8 @@ class Executor:
 
     def watch(self, watch: Watch, state: State, bridge: int, port: int) -> None:
         """Collect what of a state breaks a condition on a port."""
+        if port == SEVERAL:
+            raise ValueError("packets of several ports at once cannot be watched")
         if watch.bridge == bridge and watch.port == port:
             bad = state.cond & ~watch.holds(state)
             if bad.satisfiable():
@@ -296,7 +319,9 @@ class Executor:
         if learned and table is not None:
             # a table that has changed may have another order of its subtables
             table = table.unordered()
-        levels: Sequence[Level] = table.levels(state.slots) if table is not None else ()
+        levels: Sequence[Level] = ()
+        if table is not None:
+            levels = table.levels(state.slots, state.drawn.count((state.bridge, number)))
         now = (state.packet, state.passes)
         visible = [flow for flow in learned if (flow.packet, flow.at) < now]
         if visible:
@@ -342,6 +367,8 @@ class Executor:
         new = stacking.looked_up(state.copy(where))
         if self.explain:
             new.note(Step(state.bridge, table, hit.flow, state.slots))
+        if hit.draws:
+            new.drawn = (*new.drawn, (state.bridge, table))
         if hit.program.ops:
             run = Run(hit.program, 0, table, hit.flow, new.depth)
             new.stack = Stack(run, new.stack)

@@ -12,7 +12,7 @@ from simverify.engine import normal
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import EndVisit, Hop, Leaf, Restore, Run, RunSet, Stack, View
+from simverify.engine.state import SEVERAL, EndVisit, Hop, Leaf, Restore, Run, RunSet, Stack, View
 from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT, SLOTS
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _IN_PORT = SLOT["in_port"].index
 _VLAN = SLOT["vlan_tci"].index
 _DL_TYPE = SLOT["dl_type"].index
 _TUNNEL_DST = (SLOT["tun_dst"].index, SLOT["tun_ipv6_dst"].index)
+_PORT_BITS, _PORT_MASK = 16, 0xFFFF
+_BACK = "it would leave by the port it came in by"
 _VLAN_TYPES = (0x8100, 0x88A8)
 _BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vlan_tpid1"))
 
@@ -34,14 +36,20 @@ _BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vl
 def output(ex: Executor, state: State, frame: Run, port: int) -> Iterator[Outcome]:
     """Output to a port by number."""
     in_port = state.slots[_IN_PORT]
-    if not in_port.constant:
-        yield from ex.give_up(state, frame, "in_port is not known at an output")
-        return
     if port == OFPP_IN_PORT:
-        port = in_port.value
-    elif port == in_port.value:
-        yield Continue(state, "it would leave by the port it came in by")
+        yield from _to_bits(ex, state, frame, in_port)
         return
+    same = state.cond & ex.space.matches(in_port, port, _PORT_MASK)
+    if same.satisfiable():
+        yield Continue(state.copy(same), _BACK)
+        state = state.copy(state.cond & ~same)
+        if not state.cond.satisfiable():
+            return
+    yield from _to_port(ex, state, port)
+
+
+def _to_port(ex: Executor, state: State, port: int) -> Iterator[Outcome]:
+    """Put the packet out of a port that need not exist."""
     if port not in ex.bridges[state.bridge].ports:
         yield Continue(state, f"there is no port {port}")
         return
@@ -73,9 +81,8 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
         if watch.outgoing:
             ex.watch(watch, state, state.bridge, port)
     if port in bridge.terminals:
-        state.note(Leaf("delivered", state.bridge, port, None, None, "", state.slots))
         state.slots = seen
-        return Continue(state)
+        return _delivered(ex, state, port)
     if peer is None:
         state.note(
             Leaf("lost", state.bridge, port, None, None, "nothing is linked there", state.slots)
@@ -135,15 +142,54 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
     if vec.constant:
         yield from output(ex, state, frame, vec.value & 0xFFFF)
         return
+    low = ex.space.slice(vec, 0, min(vec.width, _PORT_BITS))
+    same = state.cond
+    if low.width < vec.width:
+        above = vec.width - low.width
+        same = same & ex.space.matches(ex.space.slice(vec, low.width, above), 0, (1 << above) - 1)
+    same = ex.space.equal_within(same, ex.space.slice(state.slots[_IN_PORT], 0, low.width), low)
+    if low.width < _PORT_BITS:
+        high = ex.space.slice(state.slots[_IN_PORT], low.width, _PORT_BITS - low.width)
+        same = same & ex.space.matches(high, 0, (1 << high.width) - 1)
+    if same.satisfiable():
+        yield Continue(state.copy(same), _BACK)
+        state = state.copy(state.cond & ~same)
+    yield from _to_bits(ex, state, frame, vec)
+
+
+def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outcome]:
+    """Put the packet out of the port in a field, which may be the one by which it came."""
+    if vec.constant:
+        yield from _to_port(ex, state, vec.value)
+        return
     rest = state.cond
+    bridge = ex.bridges[state.bridge]
     mask = (1 << vec.width) - 1
-    for port in ex.bridges[state.bridge].ports:
+    if ex.terse and not ex.watches:
+        # nobody asks for the way, so that all receivers are one branch
+        where = ex.space.false
+        for port in bridge.terminals - bridge.tunnels:
+            where = where | ex.space.matches(vec, port, mask)
+        where = where & rest
+        if where.satisfiable():
+            rest = rest & ~where
+            for part in committed(ex, state.copy(where)):
+                yield _delivered(ex, part, SEVERAL, vec)
+    for port in bridge.ports:
         where = rest & ex.space.matches(vec, port, mask)
         if where.satisfiable():
             rest = rest & ~where
-            yield from output(ex, state.copy(where), frame, port)
+            yield from _to_port(ex, state.copy(where), port)
     if rest.satisfiable():
         yield from ex.give_up(state.copy(rest), frame, "the output port is not known")
+
+
+def _delivered(ex: Executor, state: State, port: int, ports: Vec | None = None) -> Outcome:
+    """Put the packet out of a port behind which a receiver listens."""
+    state.emitted = True
+    slots = outgoing(ex, state)
+    state.note(Leaf("delivered", state.bridge, port, None, None, "", slots, ports=ports))
+    return Continue(state)
 
 
 def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome]:

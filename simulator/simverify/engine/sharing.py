@@ -19,6 +19,7 @@ from simverify.engine.program import (
     Track,
     Write,
 )
+from simverify.packet.fields import SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import GroupEntry
     from simverify.space import Set, Space, Vec
 
-Datum = tuple[int, int]
-"""(width, value) of one constant."""
+Datum = tuple[str, int, int]
+"""What a constant is for, its width and its value."""
 
 
 def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
@@ -39,7 +40,7 @@ def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
     for op in program.ops:
         if isinstance(op, Write):
             shape.append((op.slot, op.start, op.vec.width))
-            data.append((op.vec.width, op.vec.value))
+            data.append((f"{SLOTS[op.slot].name}[{op.start}]", op.vec.width, op.vec.value))
         elif isinstance(op, Track):
             wish: object = op.nat
             ends = _ends(op.nat)
@@ -47,7 +48,7 @@ def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
                 data.extend(ends)
                 wish = (op.nat.kind, op.nat.version, op.nat.flags, len(ends))
             written, inner = shape_of(op.exec_)
-            data.extend(inner)
+            data.extend((f"ct {name}", width, value) for name, width, value in inner)
             shape.append(("Track", op.commit, op.force, op.table, op.zone, op.alg, wish, written))
         elif isinstance(op, (LearnFlow, Isolated)):
             shape.append(op)
@@ -63,8 +64,8 @@ def _ends(nat: Nat | None) -> tuple[Datum, ...]:
         return ()
     if nat.addr_max not in (None, nat.addr_min) or nat.port_max not in (None, nat.port_min):
         return ()
-    address = (32 if nat.version == 4 else 128, nat.addr_min)
-    return (address,) if nat.port_min is None else (address, (16, nat.port_min))
+    address = ("nat address", 32 if nat.version == 4 else 128, nat.addr_min)
+    return (address,) if nat.port_min is None else (address, ("nat port", 16, nat.port_min))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

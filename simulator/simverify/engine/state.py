@@ -33,6 +33,15 @@ WIRE: tuple[int, ...] = (*HEADERS, *(slot.index for slot in HIDDEN))
 """The slots that go with the packet from switch to switch."""
 
 
+SEVERAL = -1
+"""In place of a port: one of several, as `in_port` or a leaf's `ports` say."""
+
+LEAVING: tuple[int, ...] = (
+    *WIRE,
+    *(s.index for s in SLOTS if s.name == "pkt_mark" or s.name.startswith("tun_")),
+)
+"""The slots that are known where a packet left: a terse leaf has these alone, in this order."""
+
 UNSET = 0xFFF7
 """`actset_output` where the action set has no output, or a group."""
 
@@ -178,7 +187,7 @@ class Leaf:
             `expired` by dec_ttl; `punted` to a controller; `looped`; `lost` at a port without a
             link; `unknown` where the model ends.
         bridge: index of the bridge where it ended.
-        port: the port it left by, if any.
+        port: the port it left by, if any; `SEVERAL` if `ports` says which.
         table, flow: what decided; no flow at a miss.
         reason: in words.
         slots: its headers there.
@@ -195,6 +204,13 @@ class Leaf:
     slots: Slots
     userdata: bytes = b""
     entered: int = -1
+    ports: Vec | None = None
+
+    def brief(self) -> Leaf:
+        """Return it without what does not matter any more."""
+        if self.kind != "delivered":
+            return replace(self, slots=())
+        return replace(self, slots=tuple(self.slots[index] for index in LEAVING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +265,13 @@ class State:
         slots: the packet and the pipeline's fields.
         stack: what is still to be done, see `executor`.
         bridge: index of the bridge that has the packet.
-        entered: port by which it came into this bridge.
+        entered: port by which it came into this bridge; `SEVERAL` if `in_port` says which.
         conn: the entry that the datapath's packet points to.
         meta: what the datapath's packet carries of conntrack.
         astray: headers that the pipeline has wrong.
         hashed: what the datapath's hash of the packet was made of, once a group asked for it.
         chosen: what has decided a bucket of groups that may be joined; it does so once.
+        drawn: bridge and table for each time that it has met joined flows' data.
         passes: translations so far; what one of them learns is seen from the next on.
         recircs: recirculations in this visit.
         depth: levels of resubmit, as Open vSwitch counts them.
@@ -276,6 +293,7 @@ class State:
         length: bytes of the frame without VLAN tags, None if that is open.
         rehearsed: what is left of this translation has been rehearsed: all that it learns is there.
         rehearsing: it is only run for what it learns, see `rehearsal`.
+        terse: keep of what happens only how it ends.
         unswapped: the packet, while a look-up sees it with another port or its original tuple.
     """
 
@@ -288,6 +306,7 @@ class State:
         "cond",
         "conn",
         "depth",
+        "drawn",
         "emitted",
         "entered",
         "entries",
@@ -308,6 +327,7 @@ class State:
         "serial",
         "slots",
         "stack",
+        "terse",
         "unswapped",
         "visits",
     )
@@ -335,6 +355,7 @@ class State:
         self.memo: object = None
         self.hashed: object = None
         self.chosen: tuple[Vec, ...] = ()
+        self.drawn: tuple[tuple[int, int], ...] = ()
         self.pushed: tuple[Vec, ...] = ()
         self.actset: Actions = ()
         self.unswapped: Slots | None = None
@@ -343,6 +364,7 @@ class State:
         self.length: int | None = None
         self.rehearsed = False
         self.rehearsing = False
+        self.terse = False
 
     def copy(self, cond: Set | None = None) -> State:
         """Return a state of its own, with another condition if one is given."""
@@ -382,6 +404,7 @@ class State:
             self.memo,
             self.hashed,
             self.chosen,
+            self.drawn,
             self.pushed,
             self.actset,
             self.unswapped,
@@ -392,6 +415,18 @@ class State:
             self.rehearsing,
         )
 
+    def forget(self, blank: Slots) -> None:
+        """Forget, at the end, all but how it ended and what the next packet may meet."""
+        self.slots = blank
+        self.bridge = self.entered = 0
+        self.conn, self.meta, self.astray = None, Meta(), ()
+        self.recircs = self.depth = 0
+        self.hashed = None
+        self.pushed, self.actset = (), ()
+        self.began = None
+        self.rehearsed = False
+        self.visits = ()
+
     def put(self, slot: int, vec: Vec) -> None:
         """Write a whole slot."""
         self.slots = (*self.slots[:slot], vec, *self.slots[slot + 1 :])
@@ -400,6 +435,10 @@ class State:
         """Append to the record."""
         if isinstance(event, Leaf):
             event = replace(event, entered=self.entered)
+            if self.terse:
+                event = event.brief()
+        elif self.terse:
+            return
         self.record = (*self.record, event)
 
 

@@ -75,6 +75,7 @@ class Hit:
     """What a specialised table does with the packets of `match`.
 
     `where` says besides what the joined data are; the two are one where nothing was joined.
+    `draws` says that it has variables for those data: a packet may meet them once.
     """
 
     match: Set
@@ -82,6 +83,7 @@ class Hit:
     program: Program
     rules: tuple[Rule, ...]
     subtable: int
+    draws: bool = False
 
     @property
     def flow(self) -> Flow:
@@ -127,8 +129,7 @@ class Table:
     looked: tuple[int, ...]
     file_order: bool
     join_from: int
-    _levels: dict[Slots, tuple[Level, ...]] = field(default_factory=dict)
-    _fresh: dict[tuple[object, ...], Vec] = field(default_factory=dict)
+    _levels: dict[tuple[object, ...], tuple[Level, ...]] = field(default_factory=dict)
     bridge: str = ""
     _index: _Index | None = None
     conjunctions: Conjunctions | None = None
@@ -203,14 +204,18 @@ class Table:
             self._unordered = self._build()
         return self._unordered
 
-    def levels(self, slots: Slots) -> tuple[Level, ...]:
-        """Return the table as relations for a state with these slots, highest priority first."""
-        key = tuple([slots[index] for index in self.looked])
-        if all(vec.constant for vec in key):
+    def levels(self, slots: Slots, time: int = 0) -> tuple[Level, ...]:
+        """Return the table as relations for a state with these slots, highest priority first.
+
+        `time` counts how often the packet has met joined data of this table: each time they are
+        other variables, the same for all of its flows.
+        """
+        key = (time, *[slots[index] for index in self.looked])
+        if all(slots[index].constant for index in self.looked):
             return self._known(slots)
         levels = self._levels.get(key)
         if levels is None:
-            levels = self._levels[key] = self._specialise(slots)
+            levels = self._levels[key] = self._specialise(slots, time)
         return levels
 
     def _known(self, slots: Slots) -> tuple[Level, ...]:
@@ -241,7 +246,7 @@ class Table:
             levels.append(Level(best, tuple(hits), true, self._clashes(hits)))
         return tuple(levels)
 
-    def _specialise(self, slots: Slots) -> tuple[Level, ...]:
+    def _specialise(self, slots: Slots, time: int) -> tuple[Level, ...]:
         levels = []
         level_of = (
             (lambda rule: (rule.priority, rule.subtable))
@@ -257,7 +262,7 @@ class Table:
                     alive.append((rule, where))
             if not alive:
                 continue
-            hits = self._hits(alive, slots)
+            hits = self._hits(alive, slots, time)
             union = false
             for hit in hits:
                 union = union | hit.match
@@ -267,17 +272,17 @@ class Table:
         if self.conjunctions is None:
             return tuple(levels)
         lowest = levels[-1].priority if levels and levels[-1].union == self.space.true else -1
-        levels += self._conjunctive(slots, above=lowest)
+        levels += self._conjunctive(slots, above=lowest, time=time)
         return tuple(sorted(levels, key=lambda level: -level.priority))
 
-    def _conjunctive(self, slots: Slots, *, above: int) -> list[Level]:
+    def _conjunctive(self, slots: Slots, *, above: int, time: int = 0) -> list[Level]:
         """Return what the conjunctions above a priority do."""
         assert self.conjunctions is not None
         levels = []
         failed = self.space.false
         for priority in self.conjunctions.members:
             if priority > above:
-                met, tried = self._met(priority, slots, failed)
+                met, tried = self._met(priority, slots, failed, time)
                 failed = failed | tried
                 levels += met
         return levels
@@ -291,7 +296,7 @@ class Table:
             where = self.space.matches(vec, value, mask) & where
         return where
 
-    def _met(self, priority: int, slots: Slots, failed: Set) -> tuple[list[Level], Set]:
+    def _met(self, priority: int, slots: Slots, failed: Set, time: int) -> tuple[list[Level], Set]:
         """Return what the conjunctions of a priority do, and what any flow of theirs matches.
 
         It comes after the plain flows of that priority.
@@ -309,13 +314,13 @@ class Table:
         )
         if not found:
             return [], tried
-        hits = self._hits(found, slots)
+        hits = self._hits(found, slots, time)
         union = self.space.false
         for hit in hits:
             union = union | hit.match
         return [Level(priority, tuple(hits), union, self._clashes(hits))], tried
 
-    def _hits(self, alive: list[tuple[Rule, Set]], slots: Slots) -> list[Hit]:
+    def _hits(self, alive: list[tuple[Rule, Set]], slots: Slots, time: int) -> list[Hit]:
         groups: dict[tuple[int, object], list[tuple[Rule, Set]]] = {}
         for rule, where in alive:
             # conjunctions are joined though they may meet: either may win then
@@ -330,10 +335,14 @@ class Table:
             for rule, where in members:
                 for row in rule.rows:
                     by_shape.setdefault(row.shape, []).append((rule, row, where))
-            hits += [self._join(rows, slots, members[0][0].subtable) for rows in by_shape.values()]
+            hits += [
+                self._join(rows, slots, members[0][0].subtable, time) for rows in by_shape.values()
+            ]
         return hits
 
-    def _join(self, members: list[tuple[Rule, Row, Set]], slots: Slots, subtable: int) -> Hit:
+    def _join(
+        self, members: list[tuple[Rule, Row, Set]], slots: Slots, subtable: int, time: int
+    ) -> Hit:
         """Join flows of one shape and one mask: their matches are disjoint.
 
         A data column that is the same in all stays a constant; one that the match compares
@@ -346,28 +355,29 @@ class Table:
         ]
         columns: list[Vec] = []
         open_columns: list[tuple[int, Vec]] = []
-        for column, (width, value) in enumerate(first.data):
-            values = [row.data[column][1] for _, row, _ in members]
+        for column, (name, width, value) in enumerate(first.data):
+            values = [row.data[column][2] for _, row, _ in members]
             if all(other == value for other in values):
                 columns.append(self.space.constant(width, value))
                 continue
             known = self._compared(members, column, width, slots)
             if known is None:
-                known = self._fresh_column(tuple(values), width, inside)
+                nth = sum(other[0] == name for other in first.data[:column])
+                known = self._drawn(f"{name}/{width}.{nth}", width, time)
                 open_columns.append((column, known))
             columns.append(known)
         related = self.space.false
         for (_, row, _), where in zip(members, inside, strict=True):
             for column, vec in open_columns:
                 mask = (1 << vec.width) - 1
-                where = where & self.space.matches(vec, row.data[column][1], mask)
+                where = where & self.space.matches(vec, row.data[column][2], mask)
             related = related | where
         matched = self.space.false
         for where in {id(rule): where for rule, _, where in members}.values():
             matched = matched | where
         program = sharing.joined(first, iter(columns), bits)
         rules = tuple({id(rule): rule for rule, _, _ in members}.values())
-        return Hit(matched, related, program, rules, subtable)
+        return Hit(matched, related, program, rules, subtable, bool(open_columns))
 
     def _compared(
         self, members: list[tuple[Rule, Row, Set]], column: int, width: int, slots: Slots
@@ -377,19 +387,14 @@ class Table:
             ones = (1 << width) - 1
             for start in range(0, slots[slot].width - width + 1, 8):
                 if (mask >> start & ones) == ones and all(
-                    {s: v for s, v, _ in rule.checks}[slot] >> start & ones == row.data[column][1]
+                    {s: v for s, v, _ in rule.checks}[slot] >> start & ones == row.data[column][2]
                     for rule, row, _ in members
                 ):
                     return self.space.slice(slots[slot], start, width)
         return None
 
-    def _fresh_column(self, values: tuple[int, ...], width: int, wheres: Sequence[Set]) -> Vec:
-        key = (width, values, tuple(wheres))
-        vec = self._fresh.get(key)
-        if vec is None:
-            name = f"{self.bridge}.{self.number}.data{len(self._fresh)}"
-            vec = self._fresh[key] = self.space.block(name, width)
-        return vec
+    def _drawn(self, name: str, width: int, time: int) -> Vec:
+        return self.space.block(f"{self.bridge}.{self.number} {name} #{time}", width)
 
     def _clashes(self, hits: list[Hit]) -> tuple[Clash, ...]:
         if len({hit.subtable for hit in hits}) < 2:

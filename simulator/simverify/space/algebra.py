@@ -146,6 +146,21 @@ class Space:
         return found
 
     def _cube(self, vec: Vec, value: int, mask: int) -> Set:
+        """Return the cube of some bits: of bytes, which many cubes share, the lowest first."""
+        if mask < 0x100:
+            return self._short_cube(vec, value, mask)
+        cube = self.true
+        for start in range(0, vec.width, 8):
+            byte = mask & 0xFF << start
+            if byte:
+                key = (vec, value & byte, byte)
+                part = self._matches.get(key)
+                if part is None:
+                    part = self._matches[key] = self._short_cube(vec, value, byte)
+                cube = part & cube
+        return cube
+
+    def _short_cube(self, vec: Vec, value: int, mask: int) -> Set:
         signs: dict[int, bool] = {}
         for place, bit in enumerate(vec.bits):
             if mask >> place & 1:
@@ -225,7 +240,7 @@ class Space:
     def project(self, a: Set, onto: Iterable[int]) -> Set:
         """Return `a` as a set over the variables `onto` alone."""
         keep = set(onto)
-        return self.exists(a, (v for v in self.support(a) if v not in keep))
+        return self.exists(a, (v for v in range(self.n_variables) if v not in keep))
 
     def support(self, a: Set) -> set[int]:
         """Return the variables that `a` depends on."""

@@ -1,0 +1,204 @@
+"""Which bits of the pipeline's own fields can still decide anything: the others are dead.
+
+Classes that differ in dead bits alone are one. Only registers, metadata and what conntrack says
+can die: headers leave with the packet. Backward, bit by bit, to a fixpoint, since resubmits may
+go backwards. Source: Aho et al., "Compilers", 2nd ed., 9.2.5, live-variable analysis.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simverify.engine import program as prog
+from simverify.engine.actionset import executed
+from simverify.engine.state import Run
+from simverify.openflow.actions import LearnMatch
+from simverify.packet.fields import SLOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from simverify.engine.bridge import Bridge
+    from simverify.engine.program import Bits, Compiler, Program
+    from simverify.engine.state import Slots, Stack
+    from simverify.engine.table import Check, Rule, Table
+    from simverify.space import Space, Vec
+
+_MORTAL = tuple(
+    slot for slot in SLOTS if slot.name.startswith(("reg", "ct_")) or slot.name == "metadata"
+)
+_OFFSET: dict[int, int] = {}
+_all = 0
+for _slot in _MORTAL:
+    _OFFSET[_slot.index] = _all
+    _all += _slot.width
+_EVERYTHING = (1 << _all) - 1
+_CT = sum(
+    ((1 << slot.width) - 1) << _OFFSET[slot.index] for slot in _MORTAL if slot.name[:3] == "ct_"
+)
+
+
+def _mask(slot: int, start: int, width: int) -> int:
+    offset = _OFFSET.get(slot)
+    return 0 if offset is None else ((1 << width) - 1) << start + offset
+
+
+def _bits(bits: Bits) -> int:
+    found = 0
+    for slot, start, width in bits:
+        found |= _mask(slot, start, width)
+    return found
+
+
+def _checked(checks: Iterable[Check]) -> int:
+    found = 0
+    for slot, _, mask in checks:
+        offset = _OFFSET.get(slot)
+        if offset is not None:
+            found |= mask << offset
+    return found
+
+
+class Liveness:
+    """What is alive in one bridge at each table."""
+
+    def __init__(self, space: Space, compiler: Compiler, bridge: Bridge) -> None:
+        self._space = space
+        self._compiler = compiler
+        self._bridge = bridge
+        self._live: dict[int, int] = dict.fromkeys(bridge.tables, 0)
+        self._groups: dict[int, int] = {}
+        self._dying: dict[tuple[int, Stack | None], tuple[tuple[int, int], ...]] = {}
+        self._pruned: dict[tuple[Vec, int], Vec] = {}
+        self._learnt: dict[int, int] = {}
+        self._settle()
+
+    def prune(self, slots: Slots, table: int, stack: Stack | None) -> Slots:
+        """Return the slots with zeros for what neither the table nor what comes after it reads."""
+        dying = self._dying.get((table, stack))
+        if dying is None:
+            dying = self._dying[table, stack] = self._dead(table, stack)
+        new: list[Vec] | None = None
+        for slot, kept in dying:
+            vec = slots[slot]
+            if vec.known & ~vec.value & ~kept == (1 << vec.width) - 1 & ~kept:
+                continue
+            if new is None:
+                new = list(slots)
+            new[slot] = self._kept(vec, kept)
+        return slots if new is None else tuple(new)
+
+    def _kept(self, vec: Vec, kept: int) -> Vec:
+        found = self._pruned.get((vec, kept))
+        if found is None:
+            bits = tuple([bit if kept >> i & 1 else 0 for i, bit in enumerate(vec.bits)])
+            found = self._pruned[vec, kept] = self._space.vec(bits)
+        return found
+
+    def _dead(self, table: int, stack: Stack | None) -> tuple[tuple[int, int], ...]:
+        live = self._live.get(table, 0)
+        while stack is not None:
+            frame = stack.frame
+            if isinstance(frame, Run):
+                live |= self._before(frame.program.ops[frame.index :], 0, frame.table)
+            stack = stack.rest
+        found = []
+        for slot in _MORTAL:
+            ones = (1 << slot.width) - 1
+            kept = live >> _OFFSET[slot.index] & ones
+            if kept != ones:
+                found.append((slot.index, kept))
+        return tuple(found)
+
+    def _settle(self) -> None:
+        kinds = {number: tuple(_kinds(table)) for number, table in self._bridge.tables.items()}
+        for number, table in self._bridge.tables.items():
+            for checks in {rule.checks for rule in _rules(table)}:
+                self._live[number] |= _checked(checks)
+        changed = True
+        while changed:
+            changed = False
+            self._groups = {}
+            for number in sorted(self._live, reverse=True):
+                live = self._live[number] | self._learnt.get(number, 0)
+                for program in kinds[number]:
+                    live |= self._before(program.ops, 0, number)
+                if live != self._live[number]:
+                    self._live[number] = live
+                    changed = True
+
+    def _before(self, ops: Iterable[prog.Op], after: int, table: int) -> int:
+        """Return what is alive before operations, of a flow of `table`."""
+        live = after
+        for op in reversed(tuple(ops)):
+            match op:
+                case prog.Write(slot, start, vec):
+                    live &= ~_mask(slot, start, vec.width)
+                case prog.Copy(src, dst):
+                    read = _bits(src)
+                    if live & _bits(dst) or any(slot not in _OFFSET for slot, _, _ in dst):
+                        live = live & ~_bits(dst) | read
+                case prog.EmitBits(src) | prog.PushBits(src):
+                    live |= _bits(src)
+                case prog.Lookup():
+                    live |= self._live.get(table if op.table is None else op.table, 0)
+                    if op.original:
+                        live |= _CT
+                case prog.EnterGroup(group_id):
+                    live |= self._of_group(group_id, table)
+                case prog.EnterBucket() | prog.Isolated():
+                    live |= self._before(op.program.ops, 0, table)
+                case prog.Track():
+                    if op.table is not None:
+                        live |= self._live.get(op.table, 0) & ~_CT
+                    if not isinstance(op.zone, int):
+                        live |= _bits(op.zone)
+                    for inner in op.exec_.ops:
+                        if isinstance(inner, prog.Copy):
+                            live |= _bits(inner.src)
+                case prog.ClearTrack():
+                    live |= _CT
+                case prog.LearnFlow(action):
+                    for spec in action.specs:
+                        if not isinstance(spec.src, int):
+                            live |= _bits(prog.pieces(spec.src))
+                        if isinstance(spec, LearnMatch):
+                            looked = _bits(prog.pieces(spec.dst))
+                            self._learnt[action.table] = self._learnt.get(action.table, 0) | looked
+                case prog.WriteSet() | prog.Reshape() | prog.Unmodelled():
+                    live = _EVERYTHING
+                case prog.Require(needs):
+                    for need in needs:
+                        live |= _checked([(need.slot, 0, need.mask)])
+                case _:
+                    # the others look at headers alone
+                    pass
+        return live
+
+    def _of_group(self, group_id: int, table: int) -> int:
+        found = self._groups.get(group_id)
+        if found is None:
+            self._groups[group_id] = found = 0
+            group = self._bridge.groups.get(group_id)
+            for bucket in () if group is None else group.buckets:
+                program = self._compiler.compile(executed(bucket.actions))
+                found |= self._before(program.ops, 0, table)
+            self._groups[group_id] = found
+        return found
+
+
+def _rules(table: Table) -> Iterator[Rule]:
+    yield from table.rules
+    if table.conjunctions is not None:
+        for members in table.conjunctions.members.values():
+            yield from (member.rule for member in members)
+
+
+def _kinds(table: Table) -> Iterator[Program]:
+    """Yield a program of each shape: what is alive does not depend on constants."""
+    seen = set()
+    for rule in table.rules:
+        kind = tuple([row.shape for row in rule.rows])
+        if kind not in seen:
+            seen.add(kind)
+            yield rule.program
