@@ -215,11 +215,10 @@ class Executor:
 
     def _conserve(self, began: Set, kept: set[int], finals: Sequence[State]) -> None:
         """See that every packet that was put in came to an end: none may vanish from a proof."""
-        ended = self.space.false
-        for state in finals:
-            ended = ended | state.cond
         kept |= self.space.support(began)
-        lost = began & ~self.space.project(ended, kept)
+        lost = began
+        for state in finals:
+            lost = lost & ~self.space.project(state.cond, kept)
         if lost.satisfiable():
             raise AssertionError("packets were lost between tables: a bug of the engine")
 

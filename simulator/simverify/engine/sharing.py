@@ -50,7 +50,11 @@ def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
             written, inner = shape_of(op.exec_)
             data.extend((f"ct {name}", width, value) for name, width, value in inner)
             shape.append(("Track", op.commit, op.force, op.table, op.zone, op.alg, wish, written))
-        elif isinstance(op, (LearnFlow, Isolated)):
+        elif isinstance(op, LearnFlow):
+            # the cookie decides nothing but what counts for a limit
+            action = op.action
+            shape.append(("LearnFlow", action if action.limit else replace(action, cookie=0)))
+        elif isinstance(op, Isolated):
             shape.append(op)
         else:
             # operations without data are equal when they say the same
