@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import tracker_table, translation
 from simverify.engine.keys import ENDS, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, Key, ends_of
-from simverify.engine.state import Entry, Meta, Pointer, State, Tracked, Tuple4
+from simverify.engine.state import Entry, Meta, Pointer, State, Tracked, Tuple4, write
 from simverify.packet.fields import CT_STATE_BITS, SLOT
 
 if TYPE_CHECKING:
@@ -415,8 +415,6 @@ class Conntrack:
 
     def _mark(self, state: State, op: Track, entry: Entry) -> None:
         """Run exec(): writes to ct_mark and ct_label go into the entry as well."""
-        from simverify.engine.executor import write
-
         write(self._space, state, op.exec_)
         marked = replace(entry, mark=state.slots[_CT_MARK], label=state.slots[_CT_LABEL])
         state.entries = tuple(marked if e.serial == entry.serial else e for e in state.entries)

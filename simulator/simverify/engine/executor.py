@@ -54,9 +54,10 @@ if TYPE_CHECKING:
 
     from simverify.engine.bridge import Bridge, End
     from simverify.engine.choice import Choices
-    from simverify.engine.program import Compiler, Program
+    from simverify.engine.program import Compiler
     from simverify.engine.state import Frame
     from simverify.engine.table import Hit, Level
+    from simverify.engine.watch import Watch
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
 
@@ -71,21 +72,6 @@ _IN_PORT = SLOT["in_port"].index
 _NW_TTL = SLOT["nw_ttl"].index
 _PKT_MARK = SLOT["pkt_mark"].index
 _CT_STATE = SLOT["ct_state"].index
-
-
-class BudgetError(Exception):
-    """The time or memory that a run may take is used up."""
-
-
-@dataclass(slots=True)
-class Watch:
-    """A condition on what passes a port; `violated` collects what breaks it."""
-
-    bridge: int
-    port: int
-    outgoing: bool
-    holds: Callable[[State], Set]
-    violated: list[tuple[Set, State]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -623,24 +609,3 @@ class Executor:
         else:
             reason = f"more than {MAX_RESUBMITS} resubmits: the switch drops the whole packet"
             yield from stacking.dropped_whole(self, state, frame, reason)
-
-    # output
-
-    # groups
-
-    # conntrack
-
-
-def write(space: Space, state: State, program: Program) -> None:
-    """Run a program that only writes and copies, such as that of ct()'s exec()."""
-    for op in program.ops:
-        match op:
-            case prog.Write(slot, start, vec):
-                state.put(slot, space.replace(state.slots[slot], start, vec))
-            case prog.Copy(src, dst):
-                put_bits(space, state, dst, bits_of(space, state, src))
-            case prog.Require():
-                # ct() has asked before
-                pass
-            case _:
-                raise AssertionError(f"not a write: {op}")

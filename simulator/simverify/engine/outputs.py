@@ -187,6 +187,8 @@ def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outco
 def _delivered(ex: Executor, state: State, port: int, ports: Vec | None = None) -> Outcome:
     """Put the packet out of a port behind which a receiver listens."""
     state.emitted = True
+    if state.rehearsing:
+        return Continue(state)
     slots = outgoing(ex, state)
     state.note(Leaf("delivered", state.bridge, port, None, None, "", slots, ports=ports))
     return Continue(state)

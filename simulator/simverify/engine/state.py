@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
-from simverify.engine.program import NOWHERE
+from simverify.engine.program import NOWHERE, Copy, Require, Write
 from simverify.packet.fields import SLOTS
 from simverify.packet.slots import HIDDEN
 
@@ -529,3 +529,18 @@ def put_bits(space: Space, state: State, bits: Bits, vec: Vec) -> None:
         if slot == NOWHERE:
             continue
         state.put(slot, space.replace(state.slots[slot], start, part))
+
+
+def write(space: Space, state: State, program: Program) -> None:
+    """Run a program that only writes and copies, such as that of ct()'s exec()."""
+    for op in program.ops:
+        match op:
+            case Write(slot, start, vec):
+                state.put(slot, space.replace(state.slots[slot], start, vec))
+            case Copy(src, dst):
+                put_bits(space, state, dst, bits_of(space, state, src))
+            case Require():
+                # ct() has asked before
+                pass
+            case _:
+                raise AssertionError(f"not a write: {op}")

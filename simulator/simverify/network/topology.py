@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import networkx as nx
 
-    from simverify.engine.executor import Watch
+    from simverify.engine.watch import Watch
     from simverify.network.element import Element, Link, Port
     from simverify.openflow.actions import Action, Actions
 

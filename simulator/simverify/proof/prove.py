@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from simverify.engine.executor import BudgetError, Watch
 from simverify.engine.table import checks_of
+from simverify.engine.watch import BudgetError, Watch
 from simverify.proof.conversation import Conversation
 from simverify.proof.explain import cost_of, explain, flow_ref
 from simverify.proof.headers import everyday_bits, index, open_bits

@@ -258,7 +258,7 @@ def judge(
     case: CaseSpec, network: Network, question: Question, budget_s: float | None = None
 ) -> CaseResult:
     """Judge one case."""
-    from simverify.engine.executor import BudgetError
+    from simverify.engine.watch import BudgetError
     from simverify.proof.prove import OUT_OF_MEMORY, prove
 
     end = None if budget_s is None else time.perf_counter() + budget_s
