@@ -101,7 +101,7 @@ class Choices:
         full = ("nat-port", bridge, zone, key)
         choice = self._made.get(full)
         if choice is None:
-            vec = self._beside(port) or self._block(f"nat-port {bridge}.{zone}", 16)
+            vec = self._beside(port) or self._roomy(f"nat-port {bridge}.{zone}")
             choice = self._made[full] = Choice("nat-port", vec, bridge, zone)
         return choice
 
@@ -174,8 +174,17 @@ class Choices:
                     return vec
         return None
 
+    def _roomy(self, name: str) -> Vec:
+        """Return a fresh port with room beside it, for those that must differ from it."""
+        name = self._fresh(name)
+        beside = [name, *(f"{name}~{i}" for i in range(1, NAT_PORTS_BESIDE + 1))]
+        return self._space.interleaved(beside, 16)[0]
+
     def _block(self, name: str, width: int) -> Vec:
+        return self._space.block(self._fresh(name), width)
+
+    def _fresh(self, name: str) -> str:
         number = 0
         while self._space.has_block(f"{name} #{number}"):
             number += 1
-        return self._space.block(f"{name} #{number}", width)
+        return f"{name} #{number}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import tracker_table, translation
 from simverify.engine.keys import ENDS, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, Key, ends_of
-from simverify.engine.state import Entry, Meta, Pointer, State, Tracked, Tuple4, write
+from simverify.engine.state import GONE, Entry, Meta, Pointer, State, Tracked, Tuple4, write
 from simverify.packet.fields import CT_STATE_BITS, SLOT
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _CT_ADDRESSES = {
 }
 _ORIGIN = (*_CT_ADDRESSES[IPV4], *_CT_ADDRESSES[IPV6], _CT_PROTO, _CT_SPORT, _CT_DPORT)
 _TCP_FLAGS = SLOT["tcp_flags"].index
+_SAME = "of a connection that NAT left as it was, two records have the same addresses and ports"
 
 __all__ = ["DNAT", "ENDS", "EST", "INV", "IPV4", "NEW", "REL", "RPL", "SNAT", "TCP", "TRK", "UDP"]
 
@@ -118,6 +119,8 @@ class Conntrack:
                 continue
             for backwards, held in ((False, entry.original), (True, entry.reply)):
                 reply = backwards != natted
+                if entry.gone and not backwards:
+                    continue
                 hit = self._equal(rest, wanted, held)
                 if hit.satisfiable():
                     rest = rest & ~hit
@@ -142,7 +145,7 @@ class Conntrack:
     @staticmethod
     def _by_serial(state: State, serial: int) -> Entry | None:
         for entry in state.entries:
-            if entry.serial == serial:
+            if entry.serial == serial and not entry.gone:
                 return entry
         return None
 
@@ -150,13 +153,24 @@ class Conntrack:
         self, state: State, asked: Asked, entry: Entry, reply: bool, key: Key
     ) -> Iterator[State | Doubt]:
         op = asked.op
+        if entry.gone:
+            yield self._written(state, asked, None, INV, False, None, None)
+            return
         if key.related:
             yield from self._quoted(state, asked, entry, reply, key)
             return
-        if op.force and entry.nat:
-            yield Doubt(state, "force on a translated connection is not modelled")
+        if op.force and entry.twin and state.meta.ct_state & (SNAT | DNAT):
+            yield Doubt(state, "force on a packet that was translated is not modelled")
             return
-        if op.force and reply:
+        if op.force and entry.twin and reply:
+            # the record of the replies is found, and force has no effect: unless the two are one
+            same = self._equal(state.cond, entry.reply, entry.original.turned())
+            if same.satisfiable():
+                yield Doubt(state.copy(same), f"force on a reply: {_SAME}")
+            state = state.copy(state.cond & ~same)
+            if not state.cond.satisfiable():
+                return
+        if op.force and reply and not entry.twin:
             state.entries = tuple(e for e in state.entries if e is not entry)
             yield from self._create(state, asked, key)
             return
@@ -171,9 +185,20 @@ class Conntrack:
                 )
                 continue
             ct_state = now.meta.ct_state
-            if step.verdict == "restart" and entry.nat:
-                # the old tuple of the replies stays taken for a while
-                yield Doubt(now, "a translated connection that begins anew is not modelled")
+            if step.verdict == "restart" and entry.twin:
+                same = self._equal(now.cond, entry.reply, entry.original.turned())
+                if same.satisfiable():
+                    yield Doubt(now.copy(same), f"it begins anew: {_SAME}")
+                now.cond = now.cond & ~same
+                if not now.cond.satisfiable():
+                    continue
+                left = replace(entry, state=GONE)
+                now.entries = tuple(left if e is entry else e for e in now.entries)
+                if reply:
+                    # the record is found where a new entry would be made: none is
+                    yield self._written(now, asked, left, 0, False, key, None)
+                else:
+                    yield from self._create(now, asked, key)
                 continue
             if step.verdict == "restart":
                 now.entries = tuple(e for e in now.entries if e is not entry)
@@ -209,7 +234,7 @@ class Conntrack:
         if asked.op.nat is None and state.meta.ct_state & (SNAT | DNAT) and old is not None:
             rest = state.cond
             for entry in reversed(state.entries):
-                if not asked.owns(entry, key):
+                if entry.gone or not asked.owns(entry, key):
                     continue
                 for wanted in (entry.original, entry.reply):
                     hit = self._equal(rest, old, wanted)
@@ -303,6 +328,7 @@ class Conntrack:
                 zero(128, 0),
                 begins,
                 now.packet,
+                nat is not None,
             )
             now.serial += 1
             now.entries = (*now.entries, entry)
@@ -331,8 +357,9 @@ class Conntrack:
         taken = self._space.false
         for entry in state.entries:
             if asked.owns(entry, key):
-                taken = taken | self._equal(within, reply, entry.original)
                 taken = taken | self._equal(within, reply, entry.reply)
+                if not entry.gone:
+                    taken = taken | self._equal(within, reply, entry.original)
         return taken
 
     def _translate(
@@ -373,7 +400,7 @@ class Conntrack:
         if op.commit and entry is not None and op.exec_.ops:
             self._mark(state, op, entry)
         state.conn = None
-        if op.nat is None and entry is not None:
+        if op.nat is None and entry is not None and not entry.gone:
             related = key is not None and key.related
             state.conn = Pointer(entry.serial, reply, related, ends_of(state.slots))
         state.note(

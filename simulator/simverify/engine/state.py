@@ -76,6 +76,10 @@ class Tuple4:
         return Tuple4(self.dst, self.src, self.dport, self.sport)
 
 
+GONE = "GONE"
+"""The state of a connection that began anew, of which a record is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A connection that a tracker has committed.
@@ -86,6 +90,8 @@ class Entry:
         nat: which translations it has.
         state: the protocol's state, a key of the tracker table.
         packet: which packet of the conversation committed it, from 0.
+        twin: it was committed with a nat(): the switch keeps a record of its replies beside it,
+            which outlives it for a while.
     """
 
     serial: int
@@ -100,6 +106,12 @@ class Entry:
     label: Vec
     state: str
     packet: int
+    twin: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether only the record of its replies is left: they are +inv, and their tuple taken."""
+        return self.state == GONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ TCP_RANK = {name: rank for rank, name in enumerate(_TCP_STATES)}
 
 def lifetime_s(entry: Entry) -> int:
     """Return how many seconds an entry lives after its last packet."""
+    if entry.gone:
+        return _CLOSED
     if "|" not in entry.state:
         return _ONE_WAY if entry.state == "ONE_WAY" else _BOTH_WAYS
     low, high = sorted(TCP_RANK[side] for side in entry.state.split("|"))

@@ -128,7 +128,7 @@ class SoftwareSwitch:
     @property
     def entries(self) -> Sequence[Entry]:
         """What the trackers remember, in order of making."""
-        return self._state.entries
+        return tuple(entry for entry in self._state.entries if not entry.gone)
 
     def _with_terminals(self) -> list[Bridge]:
         linked = {

@@ -183,7 +183,8 @@ class Follower:
                     ones = (1 << vec.width) - 1
                     value = headers.get(SLOTS[place].name, 0)
                     where = where & space.matches(vec, value, ones)
-        return self._with_entries(where, final.entries, seen.entries)
+        living = tuple(entry for entry in final.entries if not entry.gone)
+        return self._with_entries(where, living, seen.entries)
 
     def _with_entries(self, where: Set, entries: Sequence[Entry], listed: Sequence[Listed]) -> Set:
         """Return where the entries are those that the switch lists, in any order."""
@@ -248,6 +249,7 @@ class Follower:
             f">{_way(*(value(v) for v in (e.reply.dst, e.reply.dport)))}"
             f" mark={value(e.mark)} {e.state}"
             for e in final.entries
+            if not e.gone
         ]
         return f"{_outputs_text(outputs)} entries {sorted(entries)}"
 

@@ -21,7 +21,7 @@ def tracking_problems(
     network: Topology, question: Question, turn: Turn, number: int, final: State
 ) -> Iterator[str]:
     """Yield what a tracker that committed the request makes of this packet wrongly."""
-    entries = [e for e in final.entries if e.packet == 0]
+    entries = [e for e in final.entries if e.packet == 0 and not e.gone]
     demand = question.tracked
     if number == 0 and demand is None and "tracked" in question.promises and not entries:
         yield "no tracker committed the request"
