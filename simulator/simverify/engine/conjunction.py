@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.table import Rule
     from simverify.openflow.flow import Flow, Match
-    from simverify.space import Set, Space
+    from simverify.space import Set, Space, Vec
 
     Matcher = Callable[[Rule], Set]
 
@@ -30,6 +30,9 @@ FIRST_SUBTABLE = 1 << 40
 """What conjunctions stand for in the order of subtables: this and their number."""
 
 _CONJ_ID = SLOT["conj_id"].index
+
+_MemberIndex = list[tuple[tuple[tuple[int, int], ...], dict[tuple[int, ...], list[int]]]]
+"""For each mask, the places of the members with it, by value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +79,9 @@ class Conjunctions:
     _negated: list[int] = field(init=False)
     _answers: dict[Rule, Rule] = field(init=False)
     """Those flows without their conj_id, as flows of a mask of their own."""
+    _by_value: _MemberIndex | None = None
+    _turns: list[Member] = field(default_factory=list)
+    """All members, in the order of `members`."""
 
     def __post_init__(self) -> None:
         self._negated = [-rule.priority for rule in self.others]
@@ -114,6 +120,28 @@ class Conjunctions:
             else:
                 answers.setdefault(number, []).append(rule)
         return cls(space, by_priority, answers, others, file_order)
+
+    def met(self, slots: Sequence[Vec]) -> dict[int, list[Member]]:
+        """Return the members that match a packet of which every bit is known, by priority."""
+        if self._by_value is None:
+            tables: dict[tuple[tuple[int, int], ...], dict[tuple[int, ...], list[int]]] = {}
+            for place, member in enumerate(self._in_turn()):
+                masks = tuple((slot, mask) for slot, _, mask in member.rule.checks)
+                values = tuple(value for _, value, _ in member.rule.checks)
+                tables.setdefault(masks, {}).setdefault(values, []).append(place)
+            self._by_value = list(tables.items())
+            self._turns = self._in_turn()
+        places: list[int] = []
+        for masks, by_value in self._by_value:
+            places += by_value.get(tuple([slots[slot].value & mask for slot, mask in masks]), ())
+        found: dict[int, list[Member]] = {}
+        for place in sorted(places):
+            member = self._turns[place]
+            found.setdefault(member.rule.priority, []).append(member)
+        return found
+
+    def _in_turn(self) -> list[Member]:
+        return [member for members in self.members.values() for member in members]
 
     def hits(
         self, priority: int, alive: Sequence[tuple[Member, Set]], matched: Matcher, failed: Set

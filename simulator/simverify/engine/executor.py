@@ -316,7 +316,10 @@ class Executor:
             if not live.satisfiable():
                 continue
             for hit, where in self._hits(level, rest, state.bridge, number, learned):
-                yield from self._act(state, where, number, hit)
+                whole = len(level.hits) == 1 and where == state.cond
+                yield from self._act(state, where, number, hit, whole=whole)
+                if whole:
+                    return
             rest = rest & ~level.union
             if not rest.satisfiable():
                 return
@@ -347,11 +350,13 @@ class Executor:
                 yield hit, where
 
     def _act(
-        self, state: State, where: Set, table: int, hit: Hit
+        self, state: State, where: Set, table: int, hit: Hit, *, whole: bool
     ) -> Iterator[tuple[State, int | None]]:
-        new = stacking.looked_up(state.copy(where))
+        seen = state.slots
+        # the whole state goes on as it is: nothing of it is left for other flows
+        new = stacking.looked_up(state if whole else state.copy(where))
         if self.explain:
-            new.note(Step(state.bridge, table, hit.flow, state.slots))
+            new.note(Step(state.bridge, table, hit.flow, seen))
         if hit.draws:
             new.drawn = (*new.drawn, (state.bridge, table))
         if hit.program.ops:

@@ -237,7 +237,7 @@ class Table:
                 best = rules[0].priority
                 found = []
             found.extend(rule for rule in rules if rule.priority == best)
-        levels = [] if self.conjunctions is None else self._conjunctive(slots, above=best)
+        levels = [] if self.conjunctions is None else self._conjunctive_known(slots, above=best)
         if found:
             true = self.space.true
             if self.file_order:
@@ -280,9 +280,27 @@ class Table:
         assert self.conjunctions is not None
         levels = []
         failed = self.space.false
-        for priority in self.conjunctions.members:
+        for priority, members in self.conjunctions.members.items():
             if priority > above:
-                met, tried = self._met(priority, slots, failed, time)
+                alive = []
+                for member in members:
+                    where = self._matched(member.rule, slots)
+                    if where.satisfiable():
+                        alive.append((member, where))
+                met, tried = self._met(priority, alive, slots, failed, time)
+                failed = failed | tried
+                levels += met
+        return levels
+
+    def _conjunctive_known(self, slots: Slots, *, above: int) -> list[Level]:
+        """Return the same for a packet of which every bit is known: its members are indexed."""
+        assert self.conjunctions is not None
+        levels = []
+        failed = self.space.false
+        for priority, members in self.conjunctions.met(slots).items():
+            if priority > above:
+                alive = [(member, self.space.true) for member in members]
+                met, tried = self._met(priority, alive, slots, failed, 0)
                 failed = failed | tried
                 levels += met
         return levels
@@ -296,19 +314,22 @@ class Table:
             where = self.space.matches(vec, value, mask) & where
         return where
 
-    def _met(self, priority: int, slots: Slots, failed: Set, time: int) -> tuple[list[Level], Set]:
+    def _met(
+        self,
+        priority: int,
+        alive: list[tuple[Member, Set]],
+        slots: Slots,
+        failed: Set,
+        time: int,
+    ) -> tuple[list[Level], Set]:
         """Return what the conjunctions of a priority do, and what any flow of theirs matches.
 
         It comes after the plain flows of that priority.
         """
         assert self.conjunctions is not None
-        alive = []
         tried = self.space.false
-        for member in self.conjunctions.members[priority]:
-            where = self._matched(member.rule, slots)
-            if where.satisfiable():
-                alive.append((member, where))
-                tried = tried | where
+        for _, where in alive:
+            tried = tried | where
         found = self.conjunctions.hits(
             priority, alive, lambda rule: self._matched(rule, slots), failed
         )
