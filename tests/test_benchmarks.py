@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from tests.cli.command import ROOT
+from tests.corpora.shared import shared
 
 
 def test_the_benchmark_of_a_variant_runs() -> None:
@@ -32,3 +33,15 @@ def test_the_benchmark_of_the_language_runs() -> None:
     assert found["entries"] == (ROOT / flows).read_text().count("actions=")
     assert found["read_per_s"] > 0
     assert found["memory_mb"] > 0
+
+
+def test_the_benchmark_of_traces_runs() -> None:
+    """It follows packets in the program and in a real switch, and knows the fate of each."""
+    tables = str(shared("antrea-agent/tiny"))
+    command = [sys.executable, "-m", "benchmarks.trace", tables, "--packets", "20"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    found = json.loads(done.stdout)
+    assert sum(found["fates"].values()) == 20
+    assert found["fates"]["unknown"] == 0

@@ -14,6 +14,7 @@ from simverify.openflow.pipeline import Pipeline
 from simverify.ovs.instance import Instance
 from simverify.packet import wire
 from simverify.packet.fields import OFPP_LOCAL
+from simverify.text import InputError
 from tests.notes.variants import HOME
 from tests.ovs.lab import ACK, ICMP, SYN, SYN_ACK, UDP, packet
 
@@ -241,3 +242,29 @@ def test_random_frames_go_through_the_notes_tables_as_through_the_switch(bridge:
         ours.restore(before)
         left += len(both(ours, bridge, port, frame))
     assert left > 30
+
+
+def test_a_trace_is_what_a_frame_would_do_and_leaves_nothing_behind() -> None:
+    """`trace` gives the outputs that `receive` gives, and the trackers remember no connection."""
+    flows = (
+        "tcp,ct_state=-trk,actions=ct(table=1)\n"
+        "table=1,tcp,ct_state=+new,in_port=1,actions=ct(commit),2\n"
+        "table=1,tcp,ct_state=+est,actions=3"
+    )
+    switch = soft(flows)
+    frame = packet("1.1.1.1:1000>2.2.2.2:80")
+    text = "tcp,nw_src=1.1.1.1,nw_dst=2.2.2.2,tcp_src=1000,tcp_dst=80,nw_ttl=64,tcp_flags=syn"
+    for _ in range(2):
+        traced = switch.trace("br0", "p1", text)
+        assert [out.port for out in traced.outputs] == ["p2"]
+        assert switch.entries == ()
+    received = switch.receive("br0", "p1", frame)
+    assert [out.port for out in received.outputs] == ["p2"]
+    assert len(switch.entries) == 1
+    assert len(switch.trace("br0", "p1", text).outputs) == 1
+
+
+def test_a_trace_of_what_no_packet_has_is_an_error() -> None:
+    """Registers and what a tracker says come on the way: they are not dropped in silence."""
+    with pytest.raises(InputError, match="reg0 is not in a packet that comes in"):
+        soft("actions=2").trace("br0", "p1", "reg0=1")

@@ -88,12 +88,13 @@ def keys(space: Space, state: State) -> Iterator[Split]:
 
 
 def _parts(state: State, where: Set) -> tuple[State | None, State | None]:
-    """Return the parts of a state inside and outside of a set."""
+    """Return the parts of a state inside and outside of a set; the state itself if it is one."""
     inside, outside = state.cond & where, state.cond & ~where
-    return (
-        state.copy(inside) if inside.satisfiable() else None,
-        state.copy(outside) if outside.satisfiable() else None,
-    )
+    if not outside.satisfiable():
+        return state, None
+    if not inside.satisfiable():
+        return None, state
+    return state.copy(inside), state.copy(outside)
 
 
 def _whole(space: Space, state: State, dl_type: int) -> Iterator[Split]:

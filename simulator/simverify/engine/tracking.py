@@ -119,5 +119,7 @@ def _recirculated(ex: Executor, tracked: State, copied: Slots, table: int) -> Ou
 
 def untrack(ex: Executor, state: State) -> None:
     """Make the pipeline see no tracker."""
+    slots = list(state.slots)
     for slot in _CT_FIELDS:
-        state.put(slot, ex.blank[slot])
+        slots[slot] = ex.blank[slot]
+    state.slots = tuple(slots)

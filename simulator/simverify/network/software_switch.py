@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from simverify.engine.decided import DecidedChoices, Taken
 from simverify.engine.program import Program
 from simverify.engine.state import HEADERS, WIRE, Leaf, State
-from simverify.engine.table import Table
+from simverify.engine.table import Table, checks_of
 from simverify.network.ageing import Ageing
 from simverify.network.topology import Machine, Topology
 from simverify.openflow.flow import Flow, Match
-from simverify.openflow.parse import parse_actions
+from simverify.openflow.parse import parse_actions, parse_match
 from simverify.openflow.pipeline import Pipeline
 from simverify.packet import wire
 from simverify.packet.fields import SLOT, SLOTS
 from simverify.packet.hidden import hidden_of
 from simverify.packet.rewrite import rewrite
 from simverify.space import Vec
-from simverify.text import Source
+from simverify.text import Diagnostic, InputError, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,6 +200,7 @@ class SoftwareSwitch:
         fields: Mapping[str, int] | None = None,
         length: int = 60,
         actions: str | None = None,
+        remember: bool = True,
     ) -> Reaction:
         """Let a packet come in of which these headers are known, and no more.
 
@@ -211,6 +212,7 @@ class SoftwareSwitch:
             fields: further slots (tunnel, pkt_mark, ...) that are not in the frame.
             length: of the frame, where there is none.
             actions: what to do with it, instead of a look-up in table 0: a packet-out.
+            remember: connections, learned flows and addresses, for the packets after it.
         """
         element = self.topology.elements[switch]
         number = element.ports[port] if isinstance(port, str) else port
@@ -227,8 +229,29 @@ class SoftwareSwitch:
         if actions is not None:
             first = self._packet_out(executor, start.bridge, actions)
         final = self._settled(executor.run([start], first)[0])
-        self._keep(final)
+        if remember:
+            self._keep(final)
         return self._reaction(final, choices, frame, headers)
+
+    def trace(self, switch: str, port: str | int, packet: str) -> Reaction:
+        """Return what would become of one packet, with what is remembered now; no more is.
+
+        Args:
+            switch: the switch's name.
+            port: its port, by name or number.
+            packet: OVS match syntax; what it does not say is 0.
+
+        Raises:
+            InputError: text that is no match, or of what no packet has when it comes in.
+            KeyError: no such switch or port.
+        """
+        headers = {}
+        for slot, value, _ in checks_of(parse_match(Source("packet", packet))):
+            if slot not in HEADERS:
+                message = f"{SLOTS[slot].name} is not in a packet that comes in"
+                raise InputError([Diagnostic("error", "not-of-the-packet", message)])
+            headers[SLOTS[slot].name] = value
+        return self.inject(switch, port, headers, remember=False)
 
     def _packet_out(self, executor: Executor, place: int, actions: str) -> int:
         """Let a bridge have, for one packet, a table that does just these actions."""

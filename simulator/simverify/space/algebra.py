@@ -239,6 +239,8 @@ class Space:
 
     def project(self, a: Set, onto: Iterable[int]) -> Set:
         """Return `a` as a set over the variables `onto` alone."""
+        if a in (self.true, self.false):
+            return a
         keep = set(onto)
         return self.exists(a, (v for v in range(self.n_variables) if v not in keep))
 
