@@ -1,0 +1,1 @@
+"""What tables say of themselves, without any packet being run."""
