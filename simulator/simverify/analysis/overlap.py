@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,17 +28,28 @@ _JOIN_COST = 400
 """A join costs what this many pairs do (measured)."""
 
 
-def overlapping(values: Words, masks: Words, lanes: Sequence[Lane]) -> tuple[Rows, Rows]:
+def overlapping(
+    values: Words,
+    masks: Words,
+    lanes: Sequence[Lane],
+    alike: NDArray[np.bool_],
+    wanted: Callable[[Rows, Rows], NDArray[np.bool_]],
+) -> tuple[Rows, Rows]:
     """Return the pairs of rows that have a packet in common, each pair once.
 
     Args:
         values: a row a cube.
         masks: likewise.
         lanes: the runs of bits to choose the key from.
+        alike: rows of which no two are ever wanted together.
+        wanted: which pairs are of interest, asked of those that may overlap.
     """
     key, mask = _key(values, masks, lanes)
     firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for first, second in _candidates(key, mask):
+    for first, second in _candidates(key, mask, alike):
+        of_interest = wanted(first, second)
+        if not of_interest.all():
+            first, second = first[of_interest], second[of_interest]
         for word in range(values.shape[1]):
             apart = values[first, word] ^ values[second, word]
             apart &= masks[first, word]
@@ -72,14 +83,21 @@ def _key(values: Words, masks: Words, lanes: Sequence[Lane]) -> tuple[Words, Wor
     return best
 
 
-def _candidates(key: Words, mask: Words) -> Iterator[tuple[Rows, Rows]]:
+def _candidates(key: Words, mask: Words, alike: NDArray[np.bool_]) -> Iterator[tuple[Rows, Rows]]:
     """Yield pairs of rows whose keys agree where both masks look, in chunks."""
-    kinds, kind_of = np.unique(mask, return_inverse=True)
-    groups = [np.flatnonzero(kind_of == kind) for kind in range(len(kinds))]
-    for i, left in enumerate(groups):
+    masks, mask_of = np.unique(mask, return_inverse=True)
+    groups = [
+        (masks[kind], rows, both)
+        for kind in range(len(masks))
+        for both in (False, True)
+        if len(rows := np.flatnonzero((mask_of == kind) & (alike == both)))
+    ]
+    for i, (left_mask, left, left_alike) in enumerate(groups):
         for j in range(i, len(groups)):
-            common = kinds[i] & kinds[j]
-            right = groups[j]
+            right_mask, right, right_alike = groups[j]
+            if left_alike and right_alike:
+                continue
+            common = left_mask & right_mask
             right_keys = key[right] & common
             order = np.argsort(right_keys, kind="stable")
             right, right_keys = right[order], right_keys[order]

@@ -39,12 +39,18 @@ _PORTS = {
 """What later fragments lack."""
 
 
-def impossible(layout: Layout) -> list[Cube]:
-    """Return cubes in which no packet is, among those that a table's matches can tell."""
-    return [
-        (sum(value for value, _ in parts), sum(mask for _, mask in parts))
-        for parts in _parts(layout)
-    ]
+def impossible(layout: Layout) -> list[tuple[Cube, int]]:
+    """Return cubes in which no packet is, among those that a table's matches can tell.
+
+    Returns:
+        Each with bits: where nobody looks at these, packets can be chosen that are not in it.
+    """
+    found = []
+    for parts in _parts(layout):
+        value, mask = (sum(column) for column in zip(*parts, strict=True))
+        core = parts[2][1] if len(parts) == 4 else parts[-1][1]
+        found.append(((value, mask), core))
+    return found
 
 
 def _parts(layout: Layout) -> Iterator[tuple[Cube, ...]]:

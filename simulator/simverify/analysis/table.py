@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from simverify.analysis.cubes import Cube
     from simverify.analysis.escape import Cover
+    from simverify.openflow.actions import Actions
     from simverify.openflow.flow import Flow, Match
 
 _CONJ_ID = SLOT["conj_id"].index
@@ -73,27 +74,34 @@ class Table:
         conj_id = [_CONJ_ID] if any(map(_is_clause, flows)) else ()
         self._layout = layout = Layout.of([flow.match for flow in flows], conj_id)
         self._cubes = cubes = [layout.cube(flow.match) for flow in flows]
-        self._clause = np.array([_is_clause(flow) for flow in flows], bool)
-        self._limits: list[Cover] = [(*cube, _NOBODY) for cube in impossible(layout)]
+        self._limits = [((*cube, _NOBODY), core) for cube, core in impossible(layout)]
         self._limited = 0
-        for _, mask, _ in self._limits:
+        for (_, mask, _), _ in self._limits:
             self._limited |= mask
-        self._possible: dict[Cube, bool] = {}
+        self._possible: dict[Cube, Cube | None] = {}
         values, masks = layout.rows(cubes)
-        first, second = overlapping(values, masks, layout.lanes)
         priority = np.array([flow.priority for flow in flows], np.int64)
+        clause = np.array([_is_clause(flow) for flow in flows], bool)
+        deeds: dict[Actions, int] = {}
+        deed = np.array([deeds.setdefault(flow.actions, len(deeds)) for flow in flows])
+
+        def matters(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+            """Whether one takes packets from the other, or either may take them."""
+            difference = priority[one] - priority[other]
+            in_doubt = ~clause[one] & ~clause[other] & (deed[one] != deed[other])
+            taken = np.where(difference > 0, ~clause[one], ~clause[other])
+            return np.where(difference == 0, in_doubt, taken)
+
+        first, second = overlapping(values, masks, layout.lanes, clause, matters)
         lower = priority[first] < priority[second]
         higher = priority[first] > priority[second]
         low = np.concatenate([first[lower], second[higher]])
         high = np.concatenate([second[lower], first[higher]])
-        takes = ~self._clause[high]
-        low, high = low[takes], high[takes]
         order = np.lexsort((high, -priority[high], low))
         self._low, self._high = low[order], high[order]
         self._begins = np.searchsorted(self._low, np.arange(len(flows) + 1))
         self._alone = _whole(values, masks, self._low, self._high)
         equal = np.flatnonzero(~lower & ~higher)
-        equal = equal[~self._clause[first[equal]] & ~self._clause[second[equal]]]
         self._equal = np.sort(np.stack([first[equal], second[equal]], axis=1), axis=1)
 
     def fates(self) -> list[Fate]:
@@ -104,8 +112,6 @@ class Table:
         """Yield the pairs whose packets either of two flows may take, with different actions."""
         pairs = self._equal[np.lexsort((self._equal[:, 1], self._equal[:, 0]))]
         for first, second in pairs.tolist():
-            if self.flows[first].actions == self.flows[second].actions:
-                continue
             a, b = self._start(first), self._start(second)
             if (a[0] ^ b[0]) & a[1] & b[1]:
                 continue
@@ -123,21 +129,23 @@ class Table:
 
     def _fate(self, i: int) -> Fate:
         cube = self._start(i)
-        alone = self._alone.get(i)
-        if not self._can_be(cube):
+        possible = self._real(cube)
+        if possible is None:
             return Impossible()
+        alone = self._alone.get(i)
         if alone is not None:
             return Dead((alone,))
         covers = self._covers(i)
-        if not covers and not cube[1] & self._limited:
-            return Live(cube)
+        if not covers:
+            return Live(possible)
         found = self._escape(cube, covers)
         if isinstance(found, Escaped):
             return Live(found.cube)
         if isinstance(found, Undecided):
             return found
-        used = [cover for cover in [*self._limits, *covers] if cover[2] in found.by]
-        least = needed(cube, used) if len(used) <= 64 else used
+        used = [cover for cover in covers if cover[2] in found.by]
+        used += [limit for limit, _ in self._limits]
+        least = needed(cube, used) if len(found.by) <= 64 else used
         return Dead(tuple(cover[2] for cover in least if cover[2] != _NOBODY))
 
     def _start(self, i: int) -> Cube:
@@ -154,17 +162,22 @@ class Table:
         return [(*cubes[j], j) for j in high]
 
     def _escape(self, cube: Cube, covers: list[Cover]) -> Escaped | Covered | Undecided:
-        covers = self._limits + covers if self._limits else covers
-        return escape(cube, covers, self._layout.deciding, self.steps)
+        touched = cube[1]
+        for _, mask, _ in covers:
+            touched |= mask
+        limits = [limit for limit, core in self._limits if core & touched]
+        return escape(cube, limits + covers, self._layout.deciding, self.steps)
 
-    def _can_be(self, cube: Cube) -> bool:
-        """Whether there are packets of a cube at all."""
-        key = cube[0] & self._limited, cube[1] & self._limited
-        known = self._possible.get(key)
-        if known is None:
-            found = escape(key, self._limits, self._layout.deciding, self.steps)
-            known = self._possible[key] = not isinstance(found, Covered)
-        return known
+    def _real(self, cube: Cube) -> Cube | None:
+        """Return packets of a cube that there can be, if there are any."""
+        value, mask = cube
+        key = value & self._limited, mask & self._limited
+        if key not in self._possible:
+            limits = [limit for limit, core in self._limits if core & mask]
+            found = escape(key, limits, self._layout.deciding, self.steps)
+            self._possible[key] = found.cube if isinstance(found, Escaped) else None
+        part = self._possible[key]
+        return None if part is None else (value | part[0], mask | part[1])
 
 
 def _whole(
