@@ -18,6 +18,7 @@ ROOMS = (
     "packet",
     "openflow",
     "space",
+    "analysis",
     "engine",
     "network",
     "simverify_models",

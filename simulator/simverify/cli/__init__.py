@@ -16,6 +16,7 @@ _COMMANDS = {
     "simulate": "Run the switches on real frames.",
     "gate": "Judge the cases before and after a change; refuse or accept.",
     "replay": "Send a result's conversations through real Open vSwitch.",
+    "lint": "Find flows that are never hit, and flows that disagree.",
     "fmt": "Print flows in one canonical form, or their errors.",
     "schema": "Print the JSON Schema of a format.",
 }

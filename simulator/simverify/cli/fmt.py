@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from simverify.cli.options import output
+from simverify.cli.options import output, read_ports, read_source
 from simverify.cli.output import warn, write
 
 if TYPE_CHECKING:
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
     from simverify.openflow.protocol import Protocol
     from simverify.openflow.rewrite import Kind, Rewritten
-    from simverify.text import Diagnostic, InputError, Source
+    from simverify.text import Diagnostic, InputError
 
 _KINDS = ("dump", "flow", "group", "meter", "match")
 
@@ -45,7 +43,7 @@ def command(
 
     Comments stay where they are. Without FILE, or with -, standard input is read.
     """
-    what, version, names = cast("Kind", kind), _protocol(protocol), _ports(ports)
+    what, version, names = cast("Kind", kind), _protocol(protocol), read_ports(ports)
     if form == "jsonl":
         write(_answers(files or ("-",), what, version, names), target)
         return 0
@@ -78,7 +76,7 @@ def _rewrite(
     errors: list[Diagnostic] = []
     for name in files:
         try:
-            found.append(rewrite(_source(name), kind, protocol=protocol, ports=ports))
+            found.append(rewrite(read_source(name), kind, protocol=protocol, ports=ports))
         except InputError as error:
             errors += error.diagnostics
     if errors:
@@ -95,7 +93,7 @@ def _answers(
 
     rows = []
     for name in files:
-        text = _source(name).text
+        text = read_source(name).text
         for line in text.removesuffix("\n").split("\n") if text else ():
             try:
                 said = canonical(line, kind, protocol=protocol, ports=ports)
@@ -117,18 +115,6 @@ def _error(error: InputError) -> dict[str, object]:
     }
 
 
-def _source(name: str) -> Source:
-    from simverify.text import Diagnostic, InputError, Source
-
-    if name == "-":
-        return Source("-", sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
-    try:
-        return Source.read(Path(name))
-    except OSError as error:
-        message = f"cannot read {name}: {error.strerror or error}"
-        raise InputError([Diagnostic("error", "no-file", message, place=name)]) from None
-
-
 def _protocol(word: str | None) -> Protocol | None:
     from simverify.openflow.protocol import PROTOCOLS, read_protocol
     from simverify.text import suggest
@@ -140,18 +126,6 @@ def _protocol(word: str | None) -> Protocol | None:
         near = suggest(word, PROTOCOLS) or f"one of {', '.join(PROTOCOLS)}"
         raise click.BadParameter(f"'{word}' is no version of OpenFlow: {near}")
     return protocol
-
-
-def _ports(text: str | None) -> dict[str, int] | None:
-    if text is None:
-        return None
-    found = {}
-    for part in text.split(","):
-        name, _, number = part.rpartition(":")
-        if not name or not number.isdigit():
-            raise click.BadParameter(f"expected NAME:NUMBER, not '{part}'")
-        found[name] = int(number)
-    return found
 
 
 __all__ = ["command"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -139,3 +140,31 @@ def _pairs(
         span = Span(Source(option, text), 0, max(1, len(text)))
         message = f"expected {form}, not '{text}'"
         wrong.append(Diagnostic("error", "bad-option", message, span))
+
+
+def read_source(name: str) -> Source:
+    """Return a file's text, or that of standard input for -.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if name == "-":
+        return Source("-", sys.stdin.buffer.read().decode("utf-8", "surrogateescape"))
+    try:
+        return Source.read(Path(name))
+    except OSError as error:
+        message = f"cannot read {name}: {error.strerror or error}"
+        raise InputError([Diagnostic("error", "no-file", message, place=name)]) from None
+
+
+def read_ports(text: str | None) -> dict[str, int] | None:
+    """Return the ports of `NAME:NUMBER,...`."""
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        name, _, number = part.rpartition(":")
+        if not name or not number.isdigit():
+            raise click.BadParameter(f"expected NAME:NUMBER, not '{part}'")
+        found[name] = int(number)
+    return found
