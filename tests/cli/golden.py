@@ -9,6 +9,7 @@ from tests.cli.command import run, without_seconds
 FOLDER = Path(__file__).parent / "golden"
 NETWORK = "cases/noencap-windows/network.yaml"
 CASES = "cases/noencap-windows/cases.yaml"
+FLOWS = "cases/noencap-windows/flows-windows-noencap-before.txt"
 MERGED = "cases/noencap-windows/scripts/merged.ps1"
 GOLDEN: dict[str, tuple[str, ...]] = {
     "verify.txt": ("verify", CASES, "-k", "2.[12]*"),
@@ -17,6 +18,8 @@ GOLDEN: dict[str, tuple[str, ...]] = {
     "verify.json": ("verify", CASES, "-k", "2.1", "--format", "json"),
     "verify.xml": ("verify", CASES, "-k", "2.[12]", "--format", "junit", "--strict"),
     "gate.txt": ("gate", MERGED, CASES, "--network", NETWORK, "--var", "Cookie=0x520"),
+    "lint.txt": ("lint", FLOWS),
+    "lint.json": ("lint", FLOWS, "--format", "json"),
     "trace.txt": ("trace", NETWORK, "pod1", "tcp,nw_dst=192.168.187.12,tp_dst=8080"),
     "trace-explain.txt": (
         "trace",

@@ -1,6 +1,7 @@
 """What no packet is like, whatever flows say: cubes that are taken out beforehand.
 
-Only what always holds in Open vSwitch is here; what is not here counts as possible.
+Only what always holds in Open vSwitch is here; what is not here counts as possible: first
+fragments with ports, which there are only in the mode nx-match of `set-frags`.
 Source: ovs-fields(7): eth_type, vlan_tci, ct_state, ip_frag.
 """
 
