@@ -45,3 +45,15 @@ def test_the_benchmark_of_traces_runs() -> None:
     found = json.loads(done.stdout)
     assert sum(found["fates"].values()) == 20
     assert found["fates"]["unknown"] == 0
+
+
+def test_the_benchmark_of_dead_flows_runs() -> None:
+    """It prints what was found, how long it took, and that nothing is known to compare with."""
+    flows = "cases/noencap-windows/flows-windows-noencap-before.txt"
+    command = [sys.executable, "-m", "benchmarks.acl", flows, "--runs", "1"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    (found,) = json.loads(done.stdout)
+    assert found["as_known"] is None
+    assert found["cold_s"] > found["lint_s"] > 0
