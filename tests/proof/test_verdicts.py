@@ -318,11 +318,11 @@ def test_an_entry_needs_no_reply_to_be_established(small: Small) -> None:
     flows = """
         table=0,ip,in_port=1 actions=ct(commit,table=1,zone=5)
         table=1,tcp,tcp_flags=syn,ct_state=+new+trk actions=output:2
-        table=1,tcp,tcp_flags=ack,ct_state=+est+trk actions=output:2
+        table=1,tcp,tcp_flags=+ack,ct_state=+est+trk actions=output:2
         table=0,ip,in_port=2 actions=output:1
     """
     assert small.ask(flows).verdict == "proved"
-    with_new = flows.replace("tcp_flags=ack,ct_state=+est", "tcp_flags=ack,ct_state=+new")
+    with_new = flows.replace("tcp_flags=+ack,ct_state=+est", "tcp_flags=+ack,ct_state=+new")
     assert small.ask(with_new).verdict == "refuted"
 
 

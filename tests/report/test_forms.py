@@ -14,6 +14,7 @@ from simverify.proof.verdict import (
     CaseResult,
     ClaimResult,
     Cost,
+    EarlierChoice,
     Exchange,
     FlowRef,
     HopResult,
@@ -40,6 +41,7 @@ choices = (
     | st.builds(BucketChoice, words, counts, counts)
     | st.builds(PortChoice, words, counts, counts)
     | st.builds(AddressChoice, words, counts, words)
+    | st.builds(EarlierChoice, words, counts, words)
 )
 events = st.builds(
     TrackEvent,

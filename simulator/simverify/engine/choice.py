@@ -28,17 +28,20 @@ class Choice:
 
     Attributes:
         kind: `bucket` (value: index among the buckets that can be taken), `order` (1: `one` before
-            `other`), `nat-port` (the port), `nat-address` (the address).
+            `other`), `nat-port` (the port), `nat-address` (the address), `earlier` (what there was
+            before, see `strangers`).
         flows: for `order`, the two flows that were seen to overlap.
+        nw_proto: for `earlier`, the connection's.
         options: for `bucket`, the bucket numbers that the values stand for.
     """
 
-    kind: Literal["bucket", "order", "nat-port", "nat-address"]
+    kind: Literal["bucket", "order", "nat-port", "nat-address", "earlier"]
     vec: Vec
     bridge: int
     where: int
     flows: tuple[Flow, ...] = ()
     options: tuple[int, ...] = ()
+    nw_proto: int = 0
 
 
 class Choices:
@@ -114,6 +117,18 @@ class Choices:
         if choice is None:
             vec = self._block(f"nat-address {bridge}.{zone}", width)
             choice = self._made[full] = Choice("nat-address", vec, bridge, zone)
+        return choice
+
+    def earlier(
+        self, key: tuple[str, int, int, Hashable], bridge: int, zone: int, width: int
+    ) -> Choice:
+        """Return what there was before in a zone: an earlier connection with a packet's ends."""
+        full = ("earlier", zone, key)
+        choice = self._made.get(full)
+        if choice is None:
+            vec = self._block(f"earlier {bridge}.{zone}", width)
+            choice = Choice("earlier", vec, bridge, zone, nw_proto=key[2])
+            self._made[full] = choice
         return choice
 
     def before(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.choice import Choices
     from simverify.engine.program import Track
+    from simverify.engine.strangers import Strangers
     from simverify.openflow.actions import Nat
     from simverify.space import Set, Space
 
@@ -77,6 +78,7 @@ class Conntrack:
     def __init__(self, space: Space, choices: Choices) -> None:
         self._space = space
         self._choices = choices
+        self.strangers: Strangers | None = None
 
     def kept(self, state: State, asked: Asked) -> State | None:
         """Go on with the entry that the packet points to, if it does: nothing is looked up."""
@@ -127,7 +129,20 @@ class Conntrack:
                     yield from self._found(state.copy(hit), asked, entry, reply, key)
                 if not rest.satisfiable():
                     return
-        yield from self._unseen(state.copy(rest), asked, key)
+        if self.strangers is None or key.related:
+            yield from self._unseen(state.copy(rest), asked, key)
+            return
+        where = (asked.tracker, asked.zone)
+        for now, earlier, reply in self.strangers.meet(
+            self._space, self._choices, state.copy(rest), where, key, self._equal
+        ):
+            rest = rest & ~now.cond
+            if earlier is None or natted:
+                yield Doubt(now, f"a translated connection that zone {asked.zone} had before")
+            else:
+                yield from self._found(now, asked, earlier, reply, key)
+        if rest.satisfiable():
+            yield from self._unseen(state.copy(rest), asked, key)
 
     # look-up
 
@@ -348,10 +363,24 @@ class Conntrack:
         def taken(within: Set, reply: Tuple4) -> Set:
             return self._taken(state, within, asked, key, reply)
 
+        def wished(within: Set, reply: Tuple4) -> Set:
+            found = taken(within, reply)
+            if self.strangers is not None:
+                found = found | self._clash(state, within, asked, key, reply)
+            return found
+
         wish = translation.Translation(
-            self._space, self._choices, nat, key, asked.zone, taken, asked.op.target
+            self._space, self._choices, nat, key, asked.zone, taken, wished, asked.op.target
         )
         yield from wish.ways(state)
+
+    def _clash(self, state: State, within: Set, asked: Asked, key: Key, reply: Tuple4) -> Set:
+        """Return where an earlier connection has the reply tuple that NAT would like."""
+        assert self.strangers is not None
+        which = (asked.tracker, key.dl_type, key.nw_proto, (reply, "clash"))
+        vec = self._choices.earlier(which, state.bridge, asked.zone, 1).vec
+        own = self.strangers.own(within, reply, self._equal)
+        return within & self._space.bit(vec.bits[0]) & ~own
 
     def _taken(self, state: State, within: Set, asked: Asked, key: Key, reply: Tuple4) -> Set:
         taken = self._space.false

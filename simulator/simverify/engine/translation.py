@@ -31,6 +31,8 @@ class Translation:
 
     Attributes:
         taken: which part of a set has a reply tuple that some entry holds already.
+        wished: the same of the tuple without another port, which connections of others may hold as
+            well; that NAT then finds a port is supposed.
         target: the one address, and port if any, to translate to, if they are not in `nat`.
     """
 
@@ -40,6 +42,7 @@ class Translation:
     key: Key
     zone: int
     taken: Callable[[Set, Tuple4], Set]
+    wished: Callable[[Set, Tuple4], Set]
     target: tuple[Vec, ...] = ()
 
     def ways(self, state: State) -> Iterator[Way]:
@@ -96,7 +99,7 @@ class Translation:
         return state, replace(ends, dst=address)
 
     def _unranged(self, state: State, translated: Tuple4) -> Iterator[Way]:
-        held = self.taken(state.cond, translated.turned())
+        held = self.wished(state.cond, translated.turned())
         yield from _part(state, state.cond & ~held, translated.turned())
         if held.satisfiable():
             yield from self._other_source(state.copy(held), translated)

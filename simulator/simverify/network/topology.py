@@ -10,6 +10,7 @@ from simverify.engine.bridge import Bridge, End
 from simverify.engine.choice import Choices
 from simverify.engine.executor import Executor
 from simverify.engine.program import Compiler
+from simverify.engine.strangers import translated_zones
 from simverify.engine.table import JOIN_FROM, Table
 from simverify.network.element import SOCKETS
 from simverify.openflow.actions import Clone, Learn, WriteActions
@@ -108,6 +109,8 @@ class Machine:
     def __post_init__(self) -> None:
         self._compiler = Compiler(self.space)
         self._bridges: dict[int, list[Bridge]] = {}
+        self._beside: dict[int, Machine] = {}
+        self._translated: dict[str, tuple[frozenset[int], bool]] | None = None
 
     def bridges(self, *, join_from: int) -> list[Bridge]:
         """Return the elements compiled; `join_from` flows of one shape are joined."""
@@ -151,6 +154,34 @@ class Machine:
             frozenset(element.ports[name] for name in element.down),
             frozenset(element.ports[name] for name in element.tunnels),
         )
+
+    @property
+    def learns(self) -> bool:
+        """Whether any flow of the network learns."""
+        return any(bridge.learns for bridge in self.bridges(join_from=self.join_from))
+
+    def beside(self, network: Topology) -> Machine:
+        """Return another network's machine whose sets are of this one's space."""
+        made = self._beside.get(network_key := id(network))
+        if made is None or made.network is not network:
+            made = Machine(network, self.order, self.join_from, self.space)
+            self._beside[network_key] = made
+        return made
+
+    def translates(self, tracker: str, zone: int) -> bool:
+        """Whether flows of the network commit translated connections in a zone of a tracker."""
+        if self._translated is None:
+            found: dict[str, tuple[frozenset[int], bool]] = {}
+            for element in self.network.elements.values():
+                pipeline = element.pipeline
+                lists = [flow.actions for flow in pipeline.flows()]
+                lists += [b.actions for group in pipeline.groups.values() for b in group.buckets]
+                zones, anywhere = translated_zones(lists)
+                old, old_anywhere = found.get(element.tracker, (frozenset(), False))
+                found[element.tracker] = (old | zones, anywhere or old_anywhere)
+            self._translated = found
+        zones, anywhere = self._translated.get(tracker, (frozenset(), False))
+        return anywhere or zone in zones
 
     def executor(
         self,

@@ -54,7 +54,7 @@ class CaseSpec:
         packet: what is said of the request's headers, in OVS match syntax.
         arrives: what a delivered request must match besides.
         request: names that it passes, `...` for anything; None where the case does not say.
-        connections: what there was before; only `none` can be judged yet.
+        connections: what there was before.
         variant: name of each variant -> the value it has here.
         sets: what these variants set in the network.
     """

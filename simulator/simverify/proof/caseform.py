@@ -141,7 +141,10 @@ ARRIVES = Key("arrives", LOCATED, None, "what a delivered request matches beside
 PATH = Key("path", PATH_SHAPE, None, "sender, switches, host interfaces in and out, receiver")
 TRACKED = Key("tracked", TRACKED_SHAPE, None, "the connection that a switch's zone holds")
 CONNECTIONS: Key[Connections] = Key(
-    "connections", Word("kind of connections", ("none", "established", "any")), "none"
+    "connections",
+    Word("kind of connections", ("none", "established", "any")),
+    "none",
+    "what there was before: nothing, the case's own connection, or any of others",
 )
 EXPECT: Key[Verdict] = Key("expect", VERDICT, "proved", "what this file says comes out")
 VARIANTS = Key("variants", MapOf("variant", AXIS), {}, "every combination is a case of its own")

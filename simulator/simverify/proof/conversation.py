@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simverify.engine.state import Hop, Leaf, Meta, State, Tuple4, blank
+from simverify.engine.strangers import Strangers
 from simverify.engine.table import checks_of
 from simverify.network.element import SOCKETS
+from simverify.proof import earlier
 from simverify.proof.headers import (
     ECHOES,
     ENDS,
@@ -22,16 +24,20 @@ from simverify.proof.headers import (
     index,
     of_family,
     opening,
+    segment_flags,
     ttl,
     within_prefixes,
 )
 from simverify.proof.tracked import tracking_problems
 from simverify.proof.transcript import (
+    OPENING,
     Finding,
     Memo,
     Role,
     Transcript,
     Turn,
+    merged,
+    number_of_hops,
 )
 from simverify.proof.way import matches_path
 
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from simverify.engine.choice import Choices
     from simverify.engine.executor import Executor
     from simverify.engine.state import Slots
+    from simverify.engine.watch import Watch
     from simverify.network import Machine, Party
     from simverify.proof.question import Claim, Question
     from simverify.space import Set, Vec
@@ -55,6 +62,7 @@ class Conversation:
         self.question = question
         self.choices = choices
         self.network = machine.network
+        self.opening_choices = machine.choices()
         self._sender = self.network.index[question.sender.element]
         receivers: dict[int, list[Party]] = {}
         for party in question.receivers:
@@ -68,7 +76,8 @@ class Conversation:
         if self.slots[index("nw_proto")].constant and self._proto == TCP:
             flags = self.slots[index("tcp_flags")]
             said = any(slot == index("tcp_flags") for slot, _, _ in checks_of(question.packet))
-            if not said and question.must == "denied":
+            new = question.connections != "established"
+            if not said and new and question.must == "denied":
                 flags = self.space.block("tcp_flags", 12)
             elif not said:
                 flags = self.space.constant(12, SYN)
@@ -78,6 +87,22 @@ class Conversation:
             slot in (index("nw_dst"), index("ipv6_dst"))
             for slot, _, _ in checks_of(question.packet)
         )
+
+    def executor(
+        self,
+        *,
+        explain: bool = False,
+        watches: Sequence[Watch] = (),
+        deadline: Callable[[], None] | None = None,
+    ) -> Executor:
+        """Return an executor for the conversation, see `Machine.executor`."""
+        made = self.machine.executor(
+            self.choices, explain=explain, watches=watches, deadline=deadline
+        )
+        if self.question.connections == "any":
+            keyed = earlier.keyed(self.space, self.slots, self.sent, self._echo)
+            made.conntrack.strangers = Strangers(keyed, self.machine.translates)
+        return made
 
     @property
     def _proto(self) -> int:
@@ -104,24 +129,27 @@ class Conversation:
         start = self.start if within is None else self.start & within
         transcript = Transcript(start, self.slots)
         threads = self._first(start)
-        for number, turn in enumerate(script):
+        opened = OPENING if self.question.connections == "established" else 0
+        if opened:
+            threads = earlier.opened(self, transcript, script[:opened], threads, executor)
+        for number, turn in enumerate(script[opened:], opened):
             if not threads:
                 break
             executor.watches = [w for w in executor.watches if not w.violated] + [
                 w for w in executor.watches if w.violated
             ]
-            finals = executor.run([self._made(thread, turn, number) for thread in threads])
+            finals = executor.run([self.made(thread, turn, number) for thread in threads])
             transcript.finals.append(finals)
             threads = []
             for final in finals:
                 self._note_path(transcript, turn.role, final)
-                good = self._judge(transcript, script, number, final)
+                good = self.judge(transcript, script, number, final)
                 ended = final.cond & ~good if number + 1 < len(script) else final.cond
                 if ended.satisfiable():
                     transcript.ended.append((number, ended))
                 if good.satisfiable():
-                    threads.append(self._carried(final.copy(good), turn, number))
-            threads = _merged(threads)
+                    threads.append(self.carried(final.copy(good), turn, number))
+            threads = merged(threads)
         else:
             transcript.good = threads
         return transcript
@@ -133,7 +161,7 @@ class Conversation:
             return []
         return [State(start, self.slots)]
 
-    def _made(self, thread: State, turn: Turn, number: int) -> State:
+    def made(self, thread: State, turn: Turn, number: int) -> State:
         """Return the thread's next packet, at its sender's programs."""
         state = thread.copy()
         state.record = ()
@@ -159,7 +187,10 @@ class Conversation:
             values.update({index(name): vec for name, vec in fresh.items()})
             state.cond = state.cond & self.space.at_least(values[index("nw_ttl")], 1)
             if self._proto == TCP:
-                values[index("tcp_flags")] = self.space.constant(12, turn.flags)
+                later = self.question.must == "denied" and number >= OPENING
+                values[index("tcp_flags")] = segment_flags(
+                    self.space, number, None if later else turn.flags
+                )
             if self._echo is not None:
                 kind = self._echo[turn.role == "reply"]
                 values[index("icmp_type")] = self.space.constant(8, kind)
@@ -173,7 +204,7 @@ class Conversation:
         state.entered = self.network.element(state.bridge).ports[SOCKETS]
         return state
 
-    def _carried(self, final: State, turn: Turn, number: int) -> State:
+    def carried(self, final: State, turn: Turn, number: int) -> State:
         """Return a judged packet's state as the next packet will need it."""
         if number == 0 and turn.role == "request":
             ends = (e for e in final.record if isinstance(e, Leaf) and e.kind == "delivered")
@@ -196,13 +227,19 @@ class Conversation:
 
     # judging
 
-    def _judge(
-        self, transcript: Transcript, script: Sequence[Turn], number: int, final: State
+    def judge(
+        self,
+        transcript: Transcript,
+        script: Sequence[Turn],
+        number: int,
+        final: State,
+        *,
+        opening: bool = False,
     ) -> Set:
         """Add what is wrong with a packet; return for which packets all is well."""
         turn = script[number]
         claim: Claim = "delivered" if turn.role == "request" else "answered"
-        if self.question.must == "denied":
+        if self.question.must == "denied" and not opening:
             return self._judge_denied(transcript, number, final)
         transcript.judged.add(claim)
         leaves = [event for event in final.record if isinstance(event, Leaf)]
@@ -458,6 +495,9 @@ class Conversation:
         leaves = [event for event in final.record if isinstance(event, Leaf)]
         if number == 0 and number_of_hops(final) == 0 and leaves and leaves[0].kind == "dropped":
             transcript.untouched.append((final.cond, self.leaf_text(leaves[0]), leaves[0]))
+        again = ", when it is sent again"
+        if self.question.connections == "established":
+            again = ", on the connection that is there"
         for leaf in leaves:
             if leaf.kind == "delivered" and leaf.bridge in self._receivers:
                 got = self._tuple(leaf.slots)
@@ -468,7 +508,7 @@ class Conversation:
                     number,
                     lambda a, got=got, leaf=leaf: (  # type: ignore[misc]
                         f"arrives at {self.network.names[leaf.bridge]} as {self._ends(got, a)}"
-                        + (", when it is sent again" if number else "")
+                        + (again if number else "")
                     ),
                     final,
                 )
@@ -557,25 +597,9 @@ class Conversation:
             return
 
 
-def number_of_hops(final: State) -> int:
-    """Return how many elements passed the packet on."""
-    return sum(isinstance(event, Hop) for event in final.record)
-
-
 def _parts(tuple4: Tuple4) -> tuple:  # type: ignore[type-arg]  # of Vec
     return (tuple4.src, tuple4.dst, tuple4.sport, tuple4.dport)
 
 
 def _with(slots: Slots, values: Mapping[int, object]) -> Slots:
     return tuple(values.get(i, vec) for i, vec in enumerate(slots))  # type: ignore[misc]
-
-
-def _merged(threads: list[State]) -> list[State]:
-    found: dict[tuple[object, ...], State] = {}
-    for thread in threads:
-        key = thread.key()
-        if key in found:
-            found[key].cond = found[key].cond | thread.cond
-        else:
-            found[key] = thread
-    return list(found.values())

@@ -52,7 +52,7 @@ def explain(conversation: Conversation, script: Sequence[Turn], which: Set) -> t
         script: as far as it is to be shown.
         which: pins the open bits of all packets and the choices.
     """
-    executor = conversation.machine.executor(conversation.choices, explain=True)
+    executor = conversation.executor(explain=True)
     transcript = conversation.run(script, executor, which)
     exchanges = []
     for turn, finals in zip(script, transcript.finals, strict=False):

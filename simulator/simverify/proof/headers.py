@@ -20,7 +20,7 @@ IPV4, IPV6, ARP, RARP = 0x0800, 0x86DD, 0x0806, 0x8035
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 ECHOES = {ICMP: (8, 0), ICMPV6: (128, 129)}
 """The types of an echo's request and of its reply."""
-SYN, ACK, RST, FIN = (TCP_FLAG_BITS[name] for name in ("syn", "ack", "rst", "fin"))
+SYN, ACK, RST, FIN, PSH = (TCP_FLAG_BITS[name] for name in ("syn", "ack", "rst", "fin", "psh"))
 TTL_COPIES = 24
 """How often a packet's TTL can be decremented with its bits side by side in the order."""
 
@@ -49,6 +49,16 @@ def fresh_bits(space: Space, packet: int, dl_type: int) -> dict[str, Vec]:
     return fresh
 
 
+def segment_flags(space: Space, packet: int, flags: int | None) -> Vec:
+    """Return the TCP flags of a later packet: any where None; one with data may have PSH."""
+    if flags is None:
+        return space.block(f"flags{packet}", 12)
+    if flags != ACK:
+        return space.constant(12, flags)
+    push = space.block(f"psh{packet}", 1)
+    return space.replace(space.constant(12, flags), PSH.bit_length() - 1, push)
+
+
 def everyday_bits(space: Space, packets: int) -> Iterator[tuple[Vec, int]]:
     """Yield the `fresh_bits` of a conversation's later packets with an everyday value of each."""
     for number in range(1, packets):
@@ -56,6 +66,8 @@ def everyday_bits(space: Space, packets: int) -> Iterator[tuple[Vec, int]]:
             (f"ttl{number}-0", 8, 64),
             (f"tos{number}", 8, 0),
             (f"label{number}", 20, 0),
+            (f"psh{number}", 1, 0),
+            (f"flags{number}", 12, ACK),
         ):
             if space.has_block(name):
                 yield space.block(name, width), value

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simverify.engine.strangers import described
 from simverify.proof.explain import flow_ref
 from simverify.proof.headers import address_text
-from simverify.proof.verdict import AddressChoice, BucketChoice, OrderChoice, PortChoice
+from simverify.proof.verdict import (
+    AddressChoice,
+    BucketChoice,
+    EarlierChoice,
+    OrderChoice,
+    PortChoice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +64,10 @@ def choice_result(topology: Topology, choice: Choice, value: int) -> ChoiceResul
             return BucketChoice(name, choice.where, option)
         case "nat-address":
             return AddressChoice(name, choice.where, address_text(value, choice.vec.width))
+        case "earlier":
+            taken = choice.vec.width == 1
+            text = "taken" if taken else described(choice.nw_proto, value)
+            return EarlierChoice(name, choice.where, text)
         case "nat-port":
             return PortChoice(name, choice.where, value)
         case "order":

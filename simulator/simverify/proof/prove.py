@@ -11,8 +11,8 @@ from simverify.proof.conversation import Conversation
 from simverify.proof.explain import cost_of, explain, flow_ref
 from simverify.proof.headers import everyday_bits, index, open_bits
 from simverify.proof.needed import choice_result, needed_choices
-from simverify.proof.question import CLAIMS, PREMISES
-from simverify.proof.transcript import ORDINARY, RETRANSMITTED, TWICE, Finding
+from simverify.proof.question import CLAIMS, PREMISES_WITH
+from simverify.proof.transcript import ESTABLISHED, ORDINARY, RETRANSMITTED, TWICE, Finding
 from simverify.proof.verdict import ClaimResult, Judgement, Packets
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CONNECTION: tuple[Claim, ...] = ("delivered", "answered", "one-connection")
 
+LEARNED_BEFORE = "connections: any, where flows learn: what others were learned is not known"
 OUT_OF_MEMORY = "the sets of packets take more memory than they may"
 
 
@@ -53,9 +54,9 @@ def prove(
     try:
         return _Proof(machine, question, invariants, deadline, began).judgement()
     except BudgetError as error:
-        return _unjudged("unknown", str(error), began)
+        return _unjudged(question, "unknown", str(error), began)
     except MemoryError:
-        return _unjudged("unknown", OUT_OF_MEMORY, began)
+        return _unjudged(question, "unknown", OUT_OF_MEMORY, began)
 
 
 def conversations(
@@ -71,12 +72,12 @@ def conversations(
     yield from _Proof(machine, question, (), None, 0.0).witnesses(retransmitted)
 
 
-def _unjudged(verdict: Verdict, because: str, began: float) -> Judgement:
+def _unjudged(question: Question, verdict: Verdict, because: str, began: float) -> Judgement:
     return Judgement(
         verdict,
         because,
         (),
-        PREMISES,
+        PREMISES_WITH[question.connections],
         (),
         {},
         (),
@@ -108,16 +109,18 @@ class _Proof:
     def judgement(self) -> Judgement:
         question, space = self._question, self._space
         if question.unsupported is not None:
-            return _unjudged("unknown", question.unsupported, self._began)
+            return _unjudged(question, "unknown", question.unsupported, self._began)
+        if question.connections == "any" and self._machine.learns:
+            return _unjudged(question, "unknown", LEARNED_BEFORE, self._began)
         if space.is_empty(self._conversation.start):
             reason = "no packet fits the case: what it says of the packet cannot be met"
-            return _unjudged("vacuous", reason, self._began)
-        denied = question.must == "denied"
-        script: Sequence[Turn] = TWICE if denied else ORDINARY
+            return _unjudged(question, "vacuous", reason, self._began)
+        script = self._script
+        once = question.must == "denied" or question.connections == "established"
         watches = [self._watch(invariant) for invariant in self._invariants]
         transcript = self._run(script, watches)
         seen_again = [self._watch(invariant) for invariant in self._invariants]
-        again = None if denied else self._run(RETRANSMITTED, seen_again)
+        again = None if once else self._run(RETRANSMITTED, seen_again)
         results, shown = self._claims(transcript, again, [watches, seen_again])
         verdict, because = self._verdict(transcript, results)
         exchanges, choices = self._conversation_of(shown, transcript, script)
@@ -128,7 +131,7 @@ class _Proof:
             verdict,
             because,
             results,
-            PREMISES,
+            PREMISES_WITH[question.connections],
             choices,
             {role: tuple(paths) for role, paths in transcript.paths.items()},
             exchanges,
@@ -139,16 +142,23 @@ class _Proof:
 
     def witnesses(self, retransmitted: bool) -> Iterator[tuple[Exchange, ...]]:
         """Yield one conversation of each class."""
-        script: Sequence[Turn] = RETRANSMITTED if retransmitted else ORDINARY
-        if self._question.must == "denied":
-            script = TWICE
+        script = self._script
+        if retransmitted and script is ORDINARY:
+            script = RETRANSMITTED
         for turn, where in self._run(script, ()).ended:
             if not self._space.is_empty(where & self._choices.orderly):
                 which, _ = self._pinned(where)
                 yield explain(self._conversation, script[: turn + 1], which)
 
+    @property
+    def _script(self) -> Sequence[Turn]:
+        denied = self._question.must == "denied"
+        if self._question.connections == "established":
+            return ESTABLISHED[: -1 if denied else None]
+        return TWICE if denied else ORDINARY
+
     def _run(self, script: Sequence[Turn], watches: Sequence[Watch]) -> Transcript:
-        executor = self._machine.executor(self._choices, watches=watches, deadline=self._deadline)
+        executor = self._conversation.executor(watches=watches, deadline=self._deadline)
         return self._conversation.run(script, executor)
 
     def _watch(self, invariant: Invariant) -> Watch:
@@ -241,6 +251,8 @@ class _Proof:
         denied = self._question.must == "denied"
         promises = self._promised()
         space = self._space
+        if transcript.unopened and space.is_empty(transcript.start):
+            return "vacuous", f"no connection gets established: {transcript.unopened}"
         untouched = space.false
         for where, _, _ in transcript.untouched:
             untouched = untouched | where
@@ -300,7 +312,7 @@ class _Proof:
             (slots[index("tp_src")], 40000),
             (slots[index("ipv6_label")], 0),
         ]
-        wishes += everyday_bits(space, len(RETRANSMITTED))
+        wishes += everyday_bits(space, len(ESTABLISHED))
         # ties go as the switch has them, where that will do
         wishes += [(choice.vec, 1) for choice in self._choices if choice.kind == "order"]
         for vec, value in wishes:
@@ -341,7 +353,8 @@ class _Proof:
         nicer = self._nicer(where & self._choices.orderly)
         assignment = space.witness(nicer)
         assert assignment is not None
-        keep = self._header_variables() | {v for c in self._choices for v in c.vec.variables()}
+        choices = (*self._choices, *self._conversation.opening_choices)
+        keep = self._header_variables() | {v for c in choices for v in c.vec.variables()}
         pinned = [
             bool(value) if number in keep else None for number, value in enumerate(assignment)
         ]
@@ -350,7 +363,7 @@ class _Proof:
     def _header_variables(self) -> set[int]:
         space = self._space
         keep = {v for vec in self._conversation.slots for v in vec.variables()}
-        for vec, _ in everyday_bits(space, len(RETRANSMITTED)):
+        for vec, _ in everyday_bits(space, len(ESTABLISHED)):
             keep.update(vec.variables())
         return keep
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simverify.network import Party
+    from simverify.network import Party, Topology
     from simverify.openflow.flow import Match
 
 Claim = Literal[
@@ -37,6 +37,17 @@ PREMISES = ("isolated", "unexpired", "unmetered", "in-window", "resolved")
 """What every verdict supposes: no earlier connections, no connection and no learned flow that times
 out between two packets, no meter drops, good TCP sequence numbers and checksums, known
 neighbours."""
+PREMISES_WITH = {
+    "none": PREMISES,
+    "established": ("established", *PREMISES[1:]),
+    "any": ("unused", "unexhausted", *PREMISES[1:]),
+}
+"""The premises by what the case says of earlier connections.
+
+`established`: the conversation's own connection is there, opened by its first packets (of those
+that could not open it nothing is said). `any`: others may be there, but none with the addresses and
+ports of the request as sent, and NAT finds a port.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,8 @@ class Question:
         packet: what is said of the request's headers; the rest is open.
         arrives: what a delivered request must look like besides.
         paths: `request` and `reply` -> names of what is passed, `...` for anything.
+        connections: what there was before.
+        opened: of `established`, the network that the first packets met; the same where None.
         unsupported: why the case cannot be judged, if the case asks for what the engine lacks.
     """
 
@@ -74,3 +87,5 @@ class Question:
     paths: Mapping[str, tuple[str, ...]] | None = None
     tracked: TrackedDemand | None = None
     unsupported: str | None = None
+    connections: Literal["none", "established", "any"] = "none"
+    opened: Topology | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from simverify.engine.state import Hop
 from simverify.proof.headers import ACK, SYN
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ ORDINARY = (
 RETRANSMITTED = (ORDINARY[0], Turn("request", SYN, again=True), *ORDINARY[1:])
 TWICE = (ORDINARY[0], RETRANSMITTED[1])
 """A request that is to be denied, and again: the first may have opened the way."""
+
+
+OPENING = len(ORDINARY)
+ESTABLISHED = (*ORDINARY, Turn("request", ACK), Turn("reply", ACK))
+"""A connection that is there, after the `OPENING` packets that opened it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Transcript:
         good: final states of the packets for which all went well.
         finals: after each turn, all final states.
         ended: the classes of the case: the last turn that these packets came to.
+        unopened: why some packets do not open the connection that is to be there already.
         paths: role -> the ways that packets took, as names.
     """
 
@@ -97,3 +104,21 @@ class Transcript:
     good: list[State] = field(default_factory=list)
     paths: dict[Role, list[tuple[str, ...]]] = field(default_factory=dict)
     judged: set[Claim] = field(default_factory=set)
+    unopened: str = ""
+
+
+def merged(threads: list[State]) -> list[State]:
+    """Return threads with those joined that differ in nothing but their packets."""
+    found: dict[tuple[object, ...], State] = {}
+    for thread in threads:
+        key = thread.key()
+        if key in found:
+            found[key].cond = found[key].cond | thread.cond
+        else:
+            found[key] = thread
+    return list(found.values())
+
+
+def number_of_hops(final: State) -> int:
+    """Return how many elements passed the packet on."""
+    return sum(isinstance(event, Hop) for event in final.record)

@@ -73,7 +73,19 @@ class AddressChoice:
     address: str
 
 
-ChoiceResult = OrderChoice | BucketChoice | PortChoice | AddressChoice
+@dataclass(frozen=True, slots=True)
+class EarlierChoice:
+    """A zone knows addresses and ports of the conversation from before.
+
+    `connection`: its state in words; of the tuple that NAT would like: `taken`.
+    """
+
+    switch: str
+    zone: int
+    connection: str
+
+
+ChoiceResult = OrderChoice | BucketChoice | PortChoice | AddressChoice | EarlierChoice
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.proof.verdict import AddressChoice, BucketChoice, OrderChoice, PortChoice
+from simverify.proof.verdict import (
+    AddressChoice,
+    BucketChoice,
+    EarlierChoice,
+    OrderChoice,
+    PortChoice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -93,6 +99,8 @@ def choice_lines(choices: Iterable[ChoiceResult], lead: str) -> Iterator[str]:
                 yield f"{lead}NAT in zone {zone} of {switch} takes port {port}"
             case AddressChoice(switch, zone, address):
                 yield f"{lead}NAT in zone {zone} of {switch} takes the address {address}"
+            case EarlierChoice(switch, zone, connection):
+                yield f"{lead}zone {zone} of {switch} has an earlier connection: {connection}"
             case _:
                 assert_never(choice)
         lead = blank

@@ -10,7 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from simverify import __version__
-from simverify.proof.verdict import AddressChoice, BucketChoice, OrderChoice, PortChoice
+from simverify.proof.verdict import (
+    AddressChoice,
+    BucketChoice,
+    EarlierChoice,
+    OrderChoice,
+    PortChoice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -198,6 +204,8 @@ def choice_json(choice: ChoiceResult) -> Json:
             return {"kind": "nat-port", "switch": switch, "zone": zone, "port": port}
         case AddressChoice(switch, zone, address):
             return {"kind": "nat-address", "switch": switch, "zone": zone, "address": address}
+        case EarlierChoice(switch, zone, connection):
+            return {"kind": "earlier", "switch": switch, "zone": zone, "connection": connection}
         case _:
             assert_never(choice)
 

@@ -76,6 +76,10 @@ CHOICE: JsonSchema = {
             {"kind": {"const": "nat-address"}, "switch": _TEXT, "zone": _COUNT, "address": _TEXT},
             "NAT takes this address of its range",
         ),
+        _object(
+            {"kind": {"const": "earlier"}, "switch": _TEXT, "zone": _COUNT, "connection": _TEXT},
+            "the zone has this connection from before, or the tuple that NAT would like",
+        ),
     ]
 }
 TRACK_EVENT = _object(

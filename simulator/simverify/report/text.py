@@ -22,6 +22,9 @@ _COLORS: dict[Verdict, str] = {
 }
 PREMISES = {
     "isolated": "no connection there before",
+    "established": "its own connection is there, opened by its first packets",
+    "unused": "no earlier connection has the request's own addresses and ports",
+    "unexhausted": "NAT finds a port",
     "unexpired": "nothing times out between the packets",
     "unmetered": "no meter drops",
     "in-window": "good checksums and sequence numbers",

@@ -139,16 +139,13 @@ def question_of(case: CaseSpec, network: Network) -> Question:
     Raises:
         InputError: a match that cannot be read.
     """
-    unsupported = None
-    if case.connections != "none":
-        unsupported = f"connections: {case.connections} is not modelled"
     paths = {
         role: tuple(step.text for step in steps)
         for role, steps in (("request", case.request), ("reply", case.reply))
         if steps is not None
     }
     packet = _said(case.packet, "request")
-    unsupported = unsupported or why_unsupported(packet)
+    unsupported = why_unsupported(packet)
     sender = _party(network, case.sender)
     receivers = tuple(_party(network, ref) for ref in case.receivers)
     if unsupported is None:
@@ -170,6 +167,7 @@ def question_of(case: CaseSpec, network: Network) -> Question:
         paths,
         tracked,
         unsupported,
+        case.connections,
     )
 
 
