@@ -158,9 +158,13 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
         bool(re.search("nsh_?c[1-4]", d.text)) and _both(d)
     ),
     "OpenFlow 1.2 to 1.5 have no vlan_tci, 1.0 no tag bit: bits are lost or refused": lambda d: (
-        bool(re.search(r"(?i)vlan_(tci|vid)|dl_vlan", d.text))
+        bool(re.search(r"(?i)vlan_(tci|vid)", re.split(r"actions?=", d.text)[0]))
+        and (_both(d) or "BAD_PREREQ" in d.theirs.why)
     ),
-    "ovs-ofctl forgets bits of a port's field of more than 64 bits": lambda d: (
+    "ovs-ofctl forgets the tag bit of a masked set_field of vlan_vid, and prints its mask": lambda d: (
+        bool(re.search(r"set_field:\w+/\w+->(vlan_vid|OXM_OF_VLAN_VID)", d.text)) and _both(d)
+    ),
+    "ovs-ofctl forgets bits of a port's field of more than 64 bits (output, bundle_load)": lambda d: (
         _stricter(d, "too-wide") or ("output:" in d.text and "tun_metadata" in d.text and _both(d))
     ),
     "ovs-ofctl forgets the mask of a set_field that OpenFlow 1.0 has an action for": lambda d: (
@@ -245,8 +249,15 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
         ",eth" in (d.theirs.canonical or "")
         and (d.theirs.canonical or "").replace(",eth", "", 1) == d.ours.canonical
     ),
-    "ovs-ofctl refuses ct(commit) where the match has ct_state=inv": lambda d: (
-        "MATCH_INCONSISTENT" in d.theirs.why and bool(re.search(r"[+=|]inv.*commit", d.text))
+    "ovs-ofctl makes in_port of dl_vlan, and nothing of skb_priority and the like, in an action": (
+        lambda d: _stricter(d, "unsendable-field")
+    ),
+    "ovs-ofctl prints ct_state and packet_type in learn as nothing reads them": lambda d: (
+        _both(d)
+        and bool(re.search(r"\[Unknown\]|packet_type=packet_type", d.theirs.canonical or ""))
+    ),
+    "ovs-ofctl takes brackets in a list of members for separators": lambda d: (
+        "members:" in d.text and _stricter(d, "unknown-port")
     ),
 }
 """Known differences: the reason, and which they are."""

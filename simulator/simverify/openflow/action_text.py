@@ -52,7 +52,6 @@ _LEGACY = {
     "udp_dst": "mod_tp_dst",
     "dl_vlan": "mod_vlan_vid",
     "vlan_vid": "mod_vlan_vid",
-    "dl_vlan_pcp": "mod_vlan_pcp",
     "vlan_pcp": "mod_vlan_pcp",
 }
 """What OpenFlow 1.0 says for a set_field of a whole field."""
@@ -292,10 +291,19 @@ class ActionWriter:
             return [f"set_field:ANY->{field.name}"]
         if self._minor >= 5 or (whole and self._minor >= 2) or experimenter(field):
             return [f"set_field:{write_value(field, value, mask, self._ports)}->{field.name}"]
+        if whole and field.name == "vlan_tci" and self._minor == 0:
+            return self._whole_tag(value)
         legacy = _LEGACY.get(field.name)
         if whole and legacy:
             return self._legacy(legacy, field, value)
         return _loads(field, value, mask)
+
+    @staticmethod
+    def _whole_tag(value: int) -> list[str]:
+        """Return what OpenFlow 1.0 has for a set_field of vlan_tci."""
+        if not value & 0x1000:
+            return ["strip_vlan"]
+        return [f"mod_vlan_vid:{value & 0xFFF}", f"mod_vlan_pcp:{value >> 13}"]
 
     def _legacy(self, legacy: str, field: Field, value: int) -> list[str]:
         if field.name == "ip_dscp":

@@ -13,7 +13,7 @@ from simverify.openflow import actions as ofp
 from simverify.openflow.normal import Kind, holds, kind_of
 from simverify.openflow.piece import Fault
 from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OF11_UP, OXM
-from simverify.packet.fields import FIELD, PREREQUISITES
+from simverify.packet.fields import CT_STATE_BITS, FIELD, PREREQUISITES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 _HELPERS = {"ftp": "TCP", "tftp": "UDP"}
 OF10_ONLY = OF10_ANY | NXM_ANY
 _DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN = range(5)
+_CT_STATE = 5
 _PACKET_TYPE = 7
 _TAG = (0x1000, 0x1000)
+_NOT_INVALID = "not invalid"
+"""What ct(commit) asks of a match, beside rows of `PREREQUISITES`."""
 
 
 class Checker:
@@ -38,6 +41,7 @@ class Checker:
         self.usable = ANY
         self._metadata = False
         self._in_set = False
+        self._inner_tag = False
         self._base = 0
         self.faults: list[Fault] = []
 
@@ -53,11 +57,11 @@ class Checker:
 
     def _check_inner(self, one: Placed) -> None:
         """Check the actions within an action, which leave the packet as it was."""
-        kind = list(self._kind)
+        kind, inner_tag = list(self._kind), self._inner_tag
         self._base += one.inner_at
         self._check_list(one.inner)
         self._base -= one.inner_at
-        self._kind = kind
+        self._kind, self._inner_tag = kind, inner_tag
 
     def _holds(self, name: str) -> bool:
         return has(name, tuple(self._kind))
@@ -77,6 +81,18 @@ class Checker:
             )
         elif name.startswith("CT") and not self._holds(name):
             self._refuse(one, f"{field.name} needs a match on a valid connection, as +est has")
+
+    def _write(self, one: Placed, field: Field, value: int) -> None:
+        """Check a constant written to a field; one of vlan_tci may add a tag or take it off."""
+        self._need(one, field)
+        if field.name == "vlan_tci":
+            self._kind[_VLAN] = _TAG if value & 0x1000 else None
+        elif field.name == "vlan_vid" and not self._tagged():
+            self._refuse(
+                one,
+                "vlan_vid is there in packets with a VLAN tag only, which the flow does not match",
+                "write push_vlan:0x8100 before it, or mod_vlan_vid",
+            )
 
     def _refuse(self, one: Placed, message: str, advice: str | None = None) -> None:
         self.faults.append(
@@ -110,14 +126,10 @@ class Checker:
     def _check(self, one: Placed) -> None:
         action = one.action
         match action:
-            case ofp.SetField(field, _, _):
-                self._need(one, field)
-                if field.name == "vlan_tci":
-                    self._kind[_VLAN] = None
-            case ofp.Load(_, dst):
-                self._need(one, dst.field)
-                if dst.field.name == "vlan_tci":
-                    self._kind[_VLAN] = None
+            case ofp.SetField(field, value, _):
+                self._write(one, field, value)
+            case ofp.Load(value, dst):
+                self._write(one, dst.field, value << dst.start)
             case ofp.Move(src, dst):
                 self._need(one, src.field)
                 self._need(one, dst.field)
@@ -132,8 +144,14 @@ class Checker:
                 self._check_mod(one, name)
             case ofp.StripVlan():
                 self._tolerate(self._tagged())
-                self._kind[_VLAN] = None
+                self._kind[_VLAN] = _TAG if self._inner_tag else None
+                self._inner_tag = False
             case ofp.PushVlan():
+                if self._inner_tag:
+                    self._refuse(
+                        one, "a packet has two VLAN tags at most", "take one off with pop_vlan"
+                    )
+                self._inner_tag = self._tagged()
                 self._kind[_VLAN] = _TAG
             case ofp.PushMpls(ethertype):
                 self._tolerate(self._holds("Ethernet"))
@@ -272,6 +290,12 @@ class Checker:
             return
         if isinstance(action.zone, ofp.Subfield):
             self._need(one, action.zone.field)
+        if action.commit and not self._holds(_NOT_INVALID):
+            self._refuse(
+                one,
+                "ct(commit) of packets that the flow matches as invalid, which no tracker keeps",
+                "match on ct_state=-inv, or leave out commit",
+            )
         if action.alg is not None and not self._holds(_HELPERS[action.alg]):
             wanted = _words(_HELPERS[action.alg])
             self._refuse(one, f"alg={action.alg} is for {wanted}", f"match on {wanted}")
@@ -294,7 +318,7 @@ class Checker:
             if isinstance(spec, ofp.LearnOutput):
                 continue
             row = spec.dst.field.prerequisite
-            if row.name not in ("none", "Ethernet", "CT") and not holds(row, kind_of(learned)):
+            if row.name != "Ethernet" and not has(row.name, kind_of(learned)):
                 self._refuse(
                     one,
                     f"the learned flow has {spec.dst.field.name}, and does not match on "
@@ -302,10 +326,7 @@ class Checker:
                     f"match on {_words(row.name)} in learn(...) before it",
                 )
             if isinstance(spec, ofp.LearnMatch) and isinstance(spec.src, int):
-                for part in spec.dst.field.parts:
-                    if part.slot is not None and spec.dst.width == spec.dst.field.bits:
-                        ones = (1 << part.slot.width) - 1
-                        learned[part.slot.index] = (spec.src & ones, ones)
+                _learned(learned, spec.dst, spec.src)
 
     def _check_set(self, one: Placed) -> None:
         """Refuse actions that an action set cannot hold."""
@@ -324,6 +345,19 @@ class Checker:
                         "see ovs-actions(7), Action Sets",
                     )
                 )
+
+
+def _learned(learned: dict[int, tuple[int, int]], dst: ofp.Subfield, value: int) -> None:
+    """Note what a learned flow matches on; of vlan_vid not the tag bit, which no part has."""
+    value, mask = value << dst.start, (1 << dst.width) - 1 << dst.start
+    at = dst.field.width
+    for part in dst.field.parts:
+        at -= part.width
+        if part.slot is not None:
+            ones = (mask >> at & (1 << part.width) - 1) << part.start
+            old, known = learned.get(part.slot.index, (0, 0))
+            new = (value & mask) >> at << part.start
+            learned[part.slot.index] = (old & ~ones | new & ones, known | ones)
 
 
 _IN_ACTION_SET = (
@@ -510,7 +544,7 @@ def _needs(one: Placed) -> tuple[str, ...] | None:
 
 
 def _ct_needs(one: Placed, action: ofp.Ct) -> tuple[str, ...]:
-    needs = ["IPv4/IPv6"]
+    needs = ["IPv4/IPv6", *([_NOT_INVALID] if action.commit else [])]
     if isinstance(action.zone, ofp.Subfield):
         needs.append(action.zone.field.prerequisite.name)
     if action.nat is not None and action.nat.addr_min is not None:
@@ -523,17 +557,20 @@ def _ct_needs(one: Placed, action: ofp.Ct) -> tuple[str, ...]:
     return tuple(needs)
 
 
-_WATCHED = ("ct_mark", "ct_label", "vlan_tci")
+_WATCHED = ("ct_mark", "ct_label", "vlan_tci", "vlan_vid")
 
 
 def has(name: str, kind: Kind) -> bool:
     """Whether packets of this kind have the fields of a prerequisite."""
     if name == "none":
         return True
+    if name == _NOT_INVALID:
+        return not (kind[_CT_STATE] or (0, 0))[0] & CT_STATE_BITS["inv"]
     if name == "Ethernet":
         packet = kind[_PACKET_TYPE]
         return packet is None or packet[0] == 0
-    return holds(PREREQUISITES[name], kind)
+    # Actions on ct_nw_src and the like need a known connection, and no more than that.
+    return holds(PREREQUISITES["CT" if name.startswith("CT") else name], kind)
 
 
 def match_formats(terms: Iterable[Term]) -> int:

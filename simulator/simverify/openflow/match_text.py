@@ -16,6 +16,7 @@ from simverify.openflow.values import (
     write_ipv6,
     write_mac,
     write_mask,
+    write_packet_type,
     write_port,
 )
 from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS
@@ -159,7 +160,7 @@ def _nsh_context(name: str) -> Callable[[Term], str]:
 
 
 def _packet_type(term: Term) -> str:
-    return f"packet_type=({term.value >> 16},{hexadecimal(term.value & 0xFFFF)})"
+    return f"packet_type={write_packet_type(term.value)}"
 
 
 def _present(term: Term) -> str:

@@ -14,6 +14,7 @@ from simverify.openflow.protocol import NXM_ANY, OF11, OF11_UP, OF15, OXM
 from simverify.openflow.read_output import read_bytes
 from simverify.openflow.subfields import read_field, read_subfield, read_target, write_field
 from simverify.openflow.values import (
+    octets_mask,
     read_decimal,
     read_ipv4,
     read_mac,
@@ -21,6 +22,7 @@ from simverify.openflow.values import (
     read_signed,
     read_value,
 )
+from simverify.packet.fields import FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +47,7 @@ def arrow(piece: Piece, form: str) -> tuple[Piece, Piece]:
 
 OF10_SET_FIELDS = frozenset({
     "eth_src", "eth_dst", "ip_src", "ip_dst", "nw_tos", "tcp_src", "tcp_dst", "udp_src", "udp_dst",
-    "dl_vlan", "dl_vlan_pcp", "vlan_vid", "vlan_pcp",
+    "vlan_vid", "vlan_pcp", "vlan_tci",
 })  # fmt: skip
 
 
@@ -58,9 +60,11 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     if field.name == "tun_flags" and left.text[:1] in ("+", "-"):
         return ofp.Load(read_value(field, left, reading.ports)[0], ofp.Subfield(field, 0, 1))
     number, slash, mask_text = left.text.partition("/")
-    if slash and not field.maskable:
+    if slash and not field.maskable and not _masks_whole(mask_text, field):
         return _printed_only(left, field, reading)
     value, mask = read_value(field, left, reading.ports)
+    if field.kind == "tun_flags" and slash and mask:
+        return ofp.Load(value, ofp.Subfield(field, 0, 1))
     if field.name == "nw_tos" and value & 3:
         raise left.fault(
             "bad-tos",
@@ -70,6 +74,8 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     if field.name == "arp_op" and value > 0xFF:
         raise left.fault("too-large", f"Open vSwitch writes no arp_op of {number}", "0 to 255")
     if field.name == "vlan_vid" and not value & 0x1000:
+        reading.only(~OXM if mask == field.all_ones else ~OF15)
+    if field.name == "in_port_oxm":
         reading.only(~OXM)
     if slash and mask:
         bare = left.cut(0, len(number))
@@ -86,11 +92,16 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
             reading.notes.append(outside)
     if mask != field.all_ones or field.name not in OF10_SET_FIELDS:
         reading.only(NXM_ANY | OXM)
-    narrow = field.bits == field.width != field.octets * 8 and field.kind != "tun_flags"
+    narrow = field.bits == field.width != field.octets * 8 and field.maskable
     if slash and mask == field.all_ones and narrow:
         # OVS keeps a mask of just the field's bits, where those are not whole octets.
         return ofp.Load(value, ofp.Subfield(field, 0, field.bits))
     return ofp.SetField(field, value, mask)
+
+
+def _masks_whole(text: str, field: Field) -> bool:
+    """Whether a mask has all the bits of a field's octets, as is allowed for every field."""
+    return text.startswith("0x") and text == f"{octets_mask(field):#x}"
 
 
 def _printed_only(piece: Piece, field: Field, reading: Reading) -> ofp.Action:
@@ -127,7 +138,9 @@ def read_load(piece: Piece, reading: Reading) -> ofp.Action:
         reading.only(~OF15)
     if dst.field.name == "arp_op" and value << dst.start > 0xFF:
         reading.only(~OF15)
-    if dst.field.name == "vlan_vid":
+    if dst.field.name in ("vlan_vid", "in_port_oxm"):
+        reading.only(~OF15)
+    if dst.field.name == "nsh_ttl" and value << dst.start > 63:
         reading.only(~OF15)
     return ofp.Load(value, dst)
 
@@ -237,7 +250,7 @@ def read_dec_nsh_ttl(_: Piece, reading: Reading) -> ofp.Action:
 
 def read_delete_field(piece: Piece, _: Reading) -> ofp.Action:
     """`delete_field:FIELD`."""
-    field = read_field(piece)
+    field = FIELD[piece.text] if piece.text in FIELD else read_field(piece)
     if not field.name.startswith("tun_metadata"):
         raise piece.fault(
             "bad-field",

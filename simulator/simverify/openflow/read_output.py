@@ -12,7 +12,7 @@ from simverify.openflow import actions as ofp
 from simverify.openflow.piece import split
 from simverify.openflow.protocol import OF13_UP
 from simverify.openflow.reading import read_table
-from simverify.openflow.subfields import read_subfield, read_target, write_field
+from simverify.openflow.subfields import has_long_header, read_subfield, read_target
 from simverify.openflow.values import RESERVED_PORTS, read_decimal, read_number, read_port
 from simverify.packet.fields import (
     FIELD,
@@ -306,6 +306,8 @@ def _bundle(piece: Piece, reading: Reading, *, load: bool) -> ofp.Action:
     dst = _short(words[4]) if load else None
     if dst is not None and dst.width < 16:
         raise words[4].fault("too-narrow", "a port number needs 16 bits")
+    if dst is not None and dst.width > 64:
+        raise words[4].fault("too-wide", f"a port is not {dst.width} bits wide")
     return ofp.Bundle(
         _one_of(words[0], HASH_FIELDS, "kind of hash"),
         read_decimal(words[1], 16, "the basis"),
@@ -318,7 +320,7 @@ def _bundle(piece: Piece, reading: Reading, *, load: bool) -> ofp.Action:
 def _short(piece: Piece) -> ofp.Subfield:
     """Return a destination that has an NXM or OXM header of its own, as these actions need."""
     target = read_target(piece)
-    if write_field(target.field).startswith(("NXOXM_", "ERICOXM_", "ONFOXM_")):
+    if has_long_header(target.field):
         raise piece.fault(
             "bad-field",
             f"{target.field.name} cannot stand here",

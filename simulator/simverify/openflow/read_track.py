@@ -11,7 +11,7 @@ from simverify.openflow import actions as ofp
 from simverify.openflow.piece import Fault, only, spans, split
 from simverify.openflow.read_fields import arrow
 from simverify.openflow.reading import read_table
-from simverify.openflow.subfields import read_subfield, read_target
+from simverify.openflow.subfields import has_long_header, read_subfield, read_target
 from simverify.openflow.values import read_decimal, read_ipv4, read_ipv6, read_number, read_value
 from simverify.packet.fields import FIELD
 
@@ -260,24 +260,35 @@ def read_learn(piece: Piece, reading: Reading) -> ofp.Action:
 
 def _read_spec(item: Item, reading: Reading) -> ofp.LearnSpec:
     if item.key.text == "output":
-        return ofp.LearnOutput(read_subfield(item.value))
+        return ofp.LearnOutput(_short(item.value, read_subfield(item.value)))
     if item.key.text == "load":
         left, right = arrow(item.value, "load:VALUE->FIELD[BITS] or load:FIELD->FIELD[BITS]")
-        dst = read_target(right)
+        dst = _short(right, read_target(right))
         if left.text[:1].isdigit():
             return ofp.LearnLoad(dst, read_number(left, dst.width, right.text))
         return ofp.LearnLoad(dst, _same_width(left, dst, item))
     name = item.key.text.partition("[")[0]
     if name not in FIELD:
         raise item.key.unknown("unknown-field", "field", FIELD, "ovs-fields(7)")
-    dst = read_subfield(item.key)
+    dst = _short(item.key, read_subfield(item.key))
     if not item.opened:
         return ofp.LearnMatch(dst, dst)
     return ofp.LearnMatch(dst, _read_source(item, dst, reading))
 
 
+def _short(piece: Piece, subfield: ofp.Subfield) -> ofp.Subfield:
+    """Return the field of a learn(), unless its format has no room for such a name."""
+    if has_long_header(subfield.field):
+        raise piece.fault(
+            "bad-field",
+            f"{subfield.field.name} cannot stand in learn",
+            "move it to a register first",
+        )
+    return subfield
+
+
 def _same_width(piece: Piece, dst: ofp.Subfield, item: Item) -> ofp.Subfield:
-    src = read_subfield(piece)
+    src = _short(piece, read_subfield(piece))
     if src.width != dst.width:
         raise item.fault(
             "width-mismatch",

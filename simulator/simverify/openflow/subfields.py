@@ -32,11 +32,39 @@ def read_field(piece: Piece) -> Field:
                 f"did you mean '{own}'? (ovs-fields(7))",
             )
         raise piece.unknown("unknown-field", "field", MATCH_FIELDS, "ovs-fields(7)")
+    _sendable(piece, field)
     return field
+
+
+def _sendable(piece: Piece, field: Field) -> None:
+    """Refuse fields that only a match names: of dl_vlan ovs-ofctl makes in_port in an action."""
+    if field.nxm is None and field.oxm is None:
+        raise piece.fault(
+            "unsendable-field",
+            f"OpenFlow has no action on {field.name}",
+            _INSTEAD.get(field.name, "see ovs-fields(7)"),
+        )
+
+
+_INSTEAD = {
+    "dl_vlan": "vlan_vid, or mod_vlan_vid",
+    "dl_vlan_pcp": "vlan_pcp, or mod_vlan_pcp",
+}
 
 
 def read_subfield(piece: Piece) -> Subfield:
     """Return a field or a part of one: `reg0`, `reg0[]`, `reg0[3]`, `NXM_NX_REG0[0..15]`.
+
+    Raises:
+        Fault: unknown field, one that no action can name, or bits that it has not.
+    """
+    subfield = read_match_bits(piece)
+    _sendable(piece, subfield.field)
+    return subfield
+
+
+def read_match_bits(piece: Piece) -> Subfield:
+    """Return a field or a part of one that a match names.
 
     Raises:
         Fault: unknown field, or bits that it has not.
@@ -81,6 +109,11 @@ def read_target(piece: Piece) -> Subfield:
     if not target.field.writable:
         raise piece.fault("read-only", f"{target.field.name} cannot be written")
     return target
+
+
+def has_long_header(field: Field) -> bool:
+    """Whether OpenFlow names the field in eight octets, where some actions have room for four."""
+    return write_field(field).startswith(("NXOXM_", "ONFOXM_"))
 
 
 def write_field(field: Field) -> str:

@@ -280,14 +280,23 @@ def read_value(
     value = _read_plain(field, left, ports, loose=loose)
     if right is None:
         return value if field.name == "dl_vlan" and loose else value & full, full
+    if field.kind in ("port", "port32"):
+        raise right.fault("not-maskable", f"{field.name} has no mask", "leave the mask out")
     mask = _read_mask(field, right, ports)
-    if not field.maskable and mask not in (0, full):
+    if not field.maskable and mask == octets_mask(field):
+        return value & full, full
+    if not field.maskable and mask:
         raise right.fault(
             "not-maskable",
             f"{field.name} is matched whole: a mask has to be all ones or none",
             "leave the mask out",
         )
     return value & mask, mask
+
+
+def octets_mask(field: Field) -> int:
+    """Return the mask of all octets of a field: the only one that an unmaskable field takes."""
+    return (1 << field.octets * 8) - 1
 
 
 def _read_plain(
@@ -341,7 +350,17 @@ def _read_mask(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
         mask = _read_prefix(piece, field.width)
         if mask is not None:
             return mask
-    if field.kind in ("port", "port32", "ct_state", "tcp_flags", "tun_flags"):
+        if field.kind == "ipv6" and piece.text[:1].isdigit():
+            raise piece.fault(
+                "bad-prefix",
+                f"ovs-ofctl takes the digits that '{piece.text}' begins with for a prefix length",
+                "write the length of the prefix",
+            )
+    if not field.maskable:
+        return read_number(piece, field.octets * 8, f"the mask of {field.name}")
+    if field.kind == "tun_flags":
+        return _read_plain(field, piece, ports)
+    if field.kind in ("ct_state", "tcp_flags"):
         return read_number(piece, field.octets * 8, f"the mask of {field.name}") & field.all_ones
     return _read_plain(field, piece, ports)
 
@@ -395,13 +414,19 @@ def write_value(
         case "frag":
             return write_frag(value, mask)
         case "packet_type":
-            return f"({value >> 16},{value & 0xFFFF:#x})"
+            return write_packet_type(value)
         case "decimal":
             return f"{value}" if whole else f"{value}/{hexadecimal(mask)}"
         case "hexadecimal":
             return hexadecimal(value) + ("" if whole else f"/{hexadecimal(mask)}")
         case _:
             assert_never(field.kind)
+
+
+def write_packet_type(value: int) -> str:
+    """Return a packet type as (namespace,type), the type in decimal digits below ten."""
+    kind = value & 0xFFFF
+    return f"({value >> 16},{kind})" if kind < 10 else f"({value >> 16},{kind:#x})"
 
 
 def hexadecimal(value: int) -> str:

@@ -9,8 +9,8 @@ import re
 from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING
 
-from simverify.openflow.subfields import read_subfield
-from simverify.openflow.values import CUT, read_number, read_value
+from simverify.openflow.subfields import read_match_bits
+from simverify.openflow.values import CUT, octets_mask, read_number, read_value
 from simverify.packet.fields import FIELD, MATCH_FIELDS, OFPP_NONE, SLOT
 
 if TYPE_CHECKING:
@@ -158,10 +158,10 @@ def _read_bits(key: Piece, value: Piece) -> Placed | None:
     """Return what `FIELD[FIRST..LAST]=NUMBER` says."""
     if key.text.partition("[")[0] not in FIELD:
         return None
-    bits = read_subfield(key)
+    bits = read_match_bits(key)
     number = read_number(value, bits.width, key.text)
     mask = (1 << bits.width) - 1 << bits.start
-    if not bits.field.maskable and mask != bits.field.all_ones:
+    if not bits.field.maskable and mask != octets_mask(bits.field):
         raise key.fault(
             "not-maskable", f"{bits.field.name} is matched whole", f"write {bits.field.name}=..."
         )
@@ -182,8 +182,9 @@ def place(field: Field, value: int, mask: int) -> Placed:
             ones = 0x1FFF if mask == field.all_ones else mask & 0x1FFF
             return ((_VLAN_TCI, value & ones, ones, 0x1FFF),)
         case "dl_vlan_pcp" | "vlan_pcp":
-            ones = 0xF000 if mask else 0
-            return ((_VLAN_TCI, ((value & 7) << 13 | 0x1000) & ones, ones, 0xF000),)
+            if not mask:
+                return ((_VLAN_TCI, 0, 0, 0xE000),)
+            return ((_VLAN_TCI, (value & 7) << 13 | 0x1000, 0xF000, 0xF000),)
         case "arp_op":
             # Open vSwitch keeps eight bits of it.
             value &= 0xFF

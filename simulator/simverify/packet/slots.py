@@ -43,7 +43,11 @@ TCP_FLAG_BITS = {
     "ece": 0x040,
     "cwr": 0x080,
     "ns": 0x100,
+    "[200]": 0x200,
+    "[400]": 0x400,
+    "[800]": 0x800,
 }
+"""Flags of TCP; the last three have no name, and this is what Open vSwitch calls them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
