@@ -23,6 +23,7 @@ _COMMANDS = {
 """Kept here as text, so that --help imports none of them."""
 
 BAD_INPUT = 2
+UNJUDGED = 3
 INTERRUPTED = 130
 
 

@@ -23,6 +23,7 @@ def command(
     cases: tuple[str, ...],
     network: str,
     budget: float | None,
+    memory: int | None,
     pattern: str | None,
     explain: bool,
     form: str,
@@ -46,6 +47,7 @@ def command(
         overrides,
         pattern=pattern,
         budget_s=budget,
+        memory=memory,
         progress=progress,
     )
     progress.clear()

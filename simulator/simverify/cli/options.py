@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -59,13 +60,41 @@ OVERRIDES = shared(
 )
 """What is put over the network files."""
 
-SELECTION = shared(
+
+class _Memory(click.ParamType[int]):
+    """Bytes, with K, M or G for powers of 1024."""
+
+    name = "SIZE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        found = re.fullmatch(r"([0-9]+)([KMG]?)", str(value))
+        if found is None or not int(found[1]):
+            self.fail(f"expected a size such as 500M or 2G, not '{value}'", param, ctx)
+        return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]]
+
+
+MEMORY = click.option(
+    "--memory",
+    type=_Memory(),
+    metavar="SIZE",
+    help="Of all processes together, such as 500M or 2G; past it: unknown.",
+)
+
+LIMITS = shared(
     click.option(
         "--budget",
         type=click.FloatRange(min=0),
         metavar="SECONDS",
-        help="For each case; past it: unknown.",
+        help="For each case or trace; past it: unknown.",
     ),
+    MEMORY,
+)
+"""How much it may take."""
+
+SELECTION = shared(
+    LIMITS,
     click.option("-k", "pattern", metavar="PATTERN", help="Only cases whose name matches."),
 )
 """Which cases, and for how long."""

@@ -54,16 +54,22 @@ class Progress:
     def __init__(self, what: str, *, quiet: bool) -> None:
         self._what = what
         self._shown = False
+        self._first: float | None = None
         self._quiet = quiet or not sys.stderr.isatty()
         self._began = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how many of all are done."""
-        if self._quiet or time.monotonic() - self._began < 1:
+        """Show how many of all are done, and how long the rest will take if it goes on so."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        if self._quiet or now - self._began < 1:
             return
         self._shown = done < total
         ending = "" if self._shown else "\r\033[K"
-        sys.stderr.write(f"\r{done} of {total} {self._what}{ending}")
+        left = (now - self._first) / done * (total - done) if done else 0.0
+        rest = f", about {left:.0f} s left" if left >= 1 else ""
+        sys.stderr.write(f"\r{done} of {total} {self._what}{rest}\033[K{ending}")
         sys.stderr.flush()
 
     def clear(self) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simverify.cli.options import OVERRIDES, output, overrides_of
+from simverify.cli import UNJUDGED
+from simverify.cli.options import LIMITS, OVERRIDES, output, overrides_of
 from simverify.cli.output import warn, write
 from simverify.text import Diagnostic, InputError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--conversation", is_flag=True, help="Follow the whole conversation, replies too.")
 @click.option("--explain", is_flag=True, help="Show every look-up with its flow.")
 @OVERRIDES
+@LIMITS
 @output("text", "json")
 def command(
     words: tuple[str, ...],
@@ -32,6 +34,8 @@ def command(
     concrete: bool,
     conversation: bool,
     explain: bool,
+    budget: float | None,
+    memory: int | None,
     form: str,
     target: str | None,
     quiet: bool,
@@ -42,11 +46,20 @@ def command(
     FROM is a pod, host or endpoint, or a port of a switch (br-int.pod1). FLOW is a match in OVS
     syntax; what it does not say is open, so that every way is found that such packets can take.
     """
+    from simverify.engine.watch import BudgetError
     from simverify.report.forms import trace_report
+    from simverify.session import Limits
 
     network, sender, flow = _asked(words, bridge, ports, tlv_map, options)
     warn(network.warnings, quiet=quiet)
-    trace = network.trace(sender, flow, conversation=conversation, concrete=concrete)
+    limits = Limits(budget, memory)
+    try:
+        trace = network.trace(
+            sender, flow, conversation=conversation, concrete=concrete, limits=limits
+        )
+    except BudgetError as error:
+        click.echo(f"simverify: unknown: {error}", err=True)
+        return UNJUDGED
     text = trace_report(
         trace, form, network=network, concrete=concrete, explain=explain, quiet=quiet
     )

@@ -28,6 +28,7 @@ from simverify.cli.output import Progress, colored, warn, write
 def command(
     cases: tuple[str, ...],
     budget: float | None,
+    memory: int | None,
     pattern: str | None,
     jobs: int | None,
     explain: bool,
@@ -52,6 +53,7 @@ def command(
             overrides,
             pattern=pattern,
             budget_s=budget,
+            memory=memory,
             jobs=jobs,
             progress=progress,
         )

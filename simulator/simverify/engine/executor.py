@@ -178,6 +178,7 @@ class Executor:
                 _, table, _, key = heapq.heappop(heap)
                 state = waiting.pop(key)
             self.looked_up += 1
+            self.space.pause()
             if self.deadline is not None and not self.looked_up & 63:
                 self.deadline()
             if not self.looked_up & 1023:

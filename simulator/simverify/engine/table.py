@@ -255,6 +255,7 @@ class Table:
         )
         false = self.space.false
         for (priority, _), rules in groupby(self.rules, key=level_of):
+            self.space.pause()
             alive: list[tuple[Rule, Set]] = []
             for rule in rules:
                 where = self._matched(rule, slots)

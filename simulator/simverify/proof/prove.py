@@ -51,12 +51,16 @@ def prove(
         is then of no further use.
     """
     began = time.perf_counter()
+    machine.space.watch = deadline
     try:
+        machine.space.pause()
         return _Proof(machine, question, invariants, deadline, began).judgement()
     except BudgetError as error:
         return _unjudged(question, "unknown", str(error), began)
     except MemoryError:
         return _unjudged(question, "unknown", OUT_OF_MEMORY, began)
+    finally:
+        machine.space.watch = None
 
 
 def conversations(

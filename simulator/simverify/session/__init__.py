@@ -6,6 +6,7 @@
 """
 
 from simverify.session.gate import gate
+from simverify.session.limits import Limits
 from simverify.session.network import Library, Loader, Network, load
 from simverify.session.overrides import Overrides
 from simverify.session.verify import Interrupted, fits, judge, question_of, questions, verify
@@ -13,6 +14,7 @@ from simverify.session.verify import Interrupted, fits, judge, question_of, ques
 __all__ = [
     "Interrupted",
     "Library",
+    "Limits",
     "Loader",
     "Network",
     "Overrides",

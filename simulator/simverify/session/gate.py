@@ -30,6 +30,7 @@ def gate(
     *,
     pattern: str | None = None,
     budget_s: float | None = None,
+    memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> GateResult:
     """Judge the cases of a network before and after a change.
@@ -41,6 +42,7 @@ def gate(
         overrides: what to put over the network, before and after.
         pattern: as in `verify`.
         budget_s: as in `verify`.
+        memory: as in `verify`.
         progress: as in `verify`.
 
     Raises:
@@ -75,7 +77,7 @@ def gate(
         began = time.perf_counter()
         results = []
         for place, (case, of, question) in enumerate(side):
-            results.append(judge(case, of, question, budget_s))
+            results.append(judge(case, of, question, budget_s, memory))
             if progress is not None:
                 progress(number * len(side) + place + 1, 2 * len(side))
         seconds = time.perf_counter() - began

@@ -7,10 +7,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simverify.engine.watch import BudgetError
 from simverify.network import Invariant, Machine
 from simverify.openflow.flow import GroupEntry
 from simverify.openflow.parse import parse_flows, parse_groups, parse_match, parse_meters
 from simverify.openflow.pipeline import Pipeline
+from simverify.session.limits import Limits
 from simverify.session.overrides import Overrides
 from simverify.space import Space
 from simverify.text import Diagnostic, InputError, Source, Span, suggest
@@ -104,6 +106,7 @@ class Network:
         pipelines: each switch's tables and groups.
         order: how ties of equal priority go.
         warnings: what there was to say about the files and scripts.
+        limits: what the sets of its machine have to keep to.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Network:
         self.pipelines = pipelines
         self.order = order
         self._nodes = SPACE
+        self.limits = Limits()
         self.warnings = tuple(warnings)
 
     @cached_property
@@ -129,15 +133,16 @@ class Network:
     @cached_property
     def machine(self) -> Machine:
         """The network ready to run; shared by all that is asked of it."""
-        return Machine(self.topology, self.order, space=Space(self._nodes))
+        return Machine(self.topology, self.order, space=Space(self.limits.nodes(self._nodes)))
 
     def enlarge(self) -> bool:
         """Go on with a new machine that has room for more sets; False where it has all it may."""
         if self._nodes == LARGE_SPACE:
             return False
+        had = self.machine.space.nodes
         self._nodes = LARGE_SPACE
         self.renew()
-        return True
+        return self.machine.space.nodes > had
 
     def renew(self) -> None:
         """Go on with a new machine: the old one's space is full."""
@@ -202,7 +207,13 @@ class Network:
         return party(self.spec, talker, ip)
 
     def trace(
-        self, sender: str, packet: str = "", *, conversation: bool = False, concrete: bool = False
+        self,
+        sender: str,
+        packet: str = "",
+        *,
+        conversation: bool = False,
+        concrete: bool = False,
+        limits: Limits | None = None,
     ) -> Trace:
         """Follow the packets that a flow's text describes; what it does not say is open.
 
@@ -212,13 +223,26 @@ class Network:
             packet: OVS match syntax.
             conversation: follow the whole conversation, replies included.
             concrete: one packet, with everyday values where it is left open.
+            limits: how much time and memory it may take.
 
         Raises:
+            BudgetError: it would take more.
             InputError: an unknown sender, or text that is no match.
         """
         from simverify.proof.trace import trace
 
-        return trace(self, sender, packet, conversation=conversation, concrete=concrete)
+        self.limits = limits or Limits()
+        watch = self.limits.watch()
+        space = self.machine.space
+        space.watch = watch
+        try:
+            space.pause()
+            return trace(self, sender, packet, conversation=conversation, concrete=concrete)
+        except MemoryError:
+            self.renew()
+            raise BudgetError("the sets of packets take more memory than they may") from None
+        finally:
+            space.watch = None
 
 
 def load(path: str | Path, overrides: Overrides | None = None) -> Network:

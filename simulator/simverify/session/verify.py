@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import gc
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from simverify.proof.headers import IPV6, family_of, of_family
 from simverify.proof.headers import unsupported as why_unsupported
 from simverify.proof.question import Question, TrackedDemand
 from simverify.proof.verdict import CaseResult, Verification
+from simverify.session.limits import Limits, memory_used_up
 from simverify.session.network import Loader, Network, match_of
 from simverify.session.overrides import Overrides
 from simverify.session.workers import jobs_for, judged
@@ -34,6 +37,7 @@ def verify(
     *,
     pattern: str | None = None,
     budget_s: float | None = None,
+    memory: int | None = None,
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
@@ -44,8 +48,9 @@ def verify(
         overrides: what to put over every network.
         pattern: only cases whose name matches it: a glob, or part of the name.
         budget_s: seconds for each case; past it its verdict is `unknown`.
+        memory: bytes that all processes may have together; past them verdicts are `unknown`.
         jobs: how many processes judge; None: one, or as many as there are cores for many cases.
-        progress: called with the number of cases judged, and of all.
+        progress: called with the number of cases judged, and of all; first with 0.
 
     Raises:
         InputError: with all that is wrong in any of the files.
@@ -79,10 +84,15 @@ def verify(
         seconds = time.perf_counter() - began
         return Verification(tuple(results), seconds, tuple(loader.warnings))
 
+    limits, processes = Limits(budget_s, memory).shared_by(jobs_for(len(asked), jobs))
+
+    def judge_one(number: int) -> CaseResult:
+        return judge(*asked[number], limits.budget_s, limits.memory)
+
     try:
-        for result in judged(
-            len(asked), lambda n: judge(*asked[n], budget_s), jobs_for(len(asked), jobs)
-        ):
+        if progress is not None:
+            progress(0, len(asked))
+        for result in judged(len(asked), judge_one, processes):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(asked))
@@ -253,22 +263,27 @@ def _party(network: Network, ref: Ref) -> Party:
 
 
 def judge(
-    case: CaseSpec, network: Network, question: Question, budget_s: float | None = None
+    case: CaseSpec,
+    network: Network,
+    question: Question,
+    budget_s: float | None = None,
+    memory: int | None = None,
 ) -> CaseResult:
-    """Judge one case."""
-    from simverify.engine.watch import BudgetError
+    """Judge one case, in so many seconds and so many bytes of memory of this process."""
     from simverify.proof.prove import OUT_OF_MEMORY, prove
 
-    end = None if budget_s is None else time.perf_counter() + budget_s
-
-    def deadline() -> None:
-        if end is not None and time.perf_counter() > end:
-            raise BudgetError(f"the budget of {budget_s:g} s is used up")
-
-    judgement = prove(network.machine, question, network.invariants, deadline=deadline)
+    network.limits = limits = Limits(budget_s, memory)
+    watch = limits.watch()
+    judgement = prove(network.machine, question, network.invariants, deadline=watch)
     if judgement.because == OUT_OF_MEMORY and network.enlarge():
-        judgement = prove(network.machine, question, network.invariants, deadline=deadline)
-    if judgement.because == OUT_OF_MEMORY:
+        judgement = prove(network.machine, question, network.invariants, deadline=watch)
+    if judgement.because == OUT_OF_MEMORY and memory is not None:
+        judgement = replace(judgement, because=memory_used_up(memory))
+    if memory is not None and judgement.because == memory_used_up(memory):
+        # what it took is given back, for the cases after it
+        network.renew()
+        gc.collect()
+    elif judgement.because == OUT_OF_MEMORY:
         network.renew()
     promises = ("denied",) if case.must == "denied" else case.promises
     return CaseResult(

@@ -35,7 +35,7 @@ def judged(cases: int, judge: Callable[[int], CaseResult], jobs: int) -> Iterato
     _judge = judge
     try:
         with multiprocessing.get_context("fork").Pool(jobs, _leave_interrupts) as pool:
-            yield from pool.imap(_one, range(cases), max(1, cases // (4 * jobs)))
+            yield from pool.imap(_one, range(cases), max(1, cases // (16 * jobs)))
     finally:
         _judge = None
 

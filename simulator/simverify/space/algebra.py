@@ -15,7 +15,7 @@ from oxidd.bdd import BDDManager
 from simverify.space.vector import FIRST_VARIABLE, Vec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["Set", "Space"]
 
@@ -42,8 +42,15 @@ class Space:
         self._blocks: dict[str, Vec] = {}
         self._names: list[str] = []
         self._matches: dict[tuple[Vec, int, int], Set] = {}
+        self.watch: Callable[[], None] | None = None
+        """Raises an error when whoever works in this space is to stop."""
 
     # variables and vectors
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there may be."""
+        return self._nodes
 
     @property
     def n_variables(self) -> int:
@@ -295,6 +302,11 @@ class Space:
             if bit >= FIRST_VARIABLE and assignment[bit - FIRST_VARIABLE]:
                 value |= 1 << place
         return value
+
+    def pause(self) -> None:
+        """Stop here if it is time to: called between pieces of work that may be long."""
+        if self.watch is not None:
+            self.watch()
 
     def make_room(self) -> None:
         """Collect unused nodes when half of the capacity is taken (the library does not)."""
