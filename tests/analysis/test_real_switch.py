@@ -64,7 +64,7 @@ def test_the_witness_of_each_live_flow_hits_it_in_a_real_switch() -> None:
             instance.add_flows(bridge, text)
             flows = parse_flows(text).checked()
             table = Table(flows)
-            for i, fate in enumerate(table.fates()):
+            for i, fate in enumerate(table.judge()[0]):
                 if isinstance(fate, Live):
                     live += 1
                     said = instance.trace(bridge, concrete(table.match(fate.cube)))

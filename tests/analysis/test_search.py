@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simverify.analysis import overlap
 from simverify.analysis.cubes import Lane
 from simverify.analysis.escape import Cover, Covered, Escaped, Undecided, escape, needed
 from simverify.analysis.overlap import overlapping
@@ -96,10 +99,15 @@ def test_the_join_finds_just_the_pairs_that_overlap(
         if not (rows[i][0] ^ rows[j][0]) & rows[i][1] & rows[j][1] and not (same[i] and same[j])
     }
     lane_choices: tuple[list[Lane], ...] = ([Lane(0, 0, 64), Lane(1, 0, 6)], [Lane(0, 61, 3)], [])
-    for lanes in lane_choices:
-        first, second = overlapping(
-            words(0), words(1), lanes, same, lambda one, _: np.ones(len(one), bool)
-        )
-        pairs = [tuple(sorted(pair)) for pair in zip(first.tolist(), second.tolist(), strict=True)]
+    for lanes, size in zip(lane_choices, (128, 3, 1), strict=True):
+        with patch.object(overlap, "_BLOCK", 1), patch.object(overlap, "_SAMPLE", size):
+            blocks = list(overlapping(words(0), words(1), lanes, same, np.less))
+        assert [block.start for block in blocks[1:]] == [block.stop for block in blocks[:-1]]
+        assert (blocks[0].start, blocks[-1].stop) == (0, len(rows))
+        pairs = [
+            pair
+            for block in blocks
+            for pair in zip(block.first.tolist(), block.second.tolist(), strict=True)
+        ]
         assert len(pairs) == len(set(pairs))
         assert set(pairs) == expected

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from simverify.analysis.cubes import Cube
+    from simverify.analysis.table import Doubt
     from simverify.openflow.flow import Flow, Match
 
 STEPS = 2_000_000
@@ -90,7 +91,8 @@ def _lint(flows: Iterable[Flow], steps: int) -> Lint:
 
 def _of_table(table: Table) -> Iterator[Finding]:
     flows = table.flows
-    for flow, fate in zip(flows, table.fates(), strict=True):
+    fates, doubts = table.judge()
+    for flow, fate in zip(flows, fates, strict=True):
         match fate:
             case Live():
                 pass
@@ -102,14 +104,14 @@ def _of_table(table: Table) -> Iterator[Finding]:
                 yield UndecidedFlow(flow)
             case _:
                 assert_never(fate)
-    yield from _ambiguous(table)
+    yield from _ambiguous(table, doubts)
 
 
-def _ambiguous(table: Table) -> Iterator[Finding]:
+def _ambiguous(table: Table, doubts: Iterable[Doubt]) -> Iterator[Finding]:
     """Yield the doubts, those of one flow together: each is said once, of the flow with most."""
     flows = table.flows
     others: dict[int, dict[int, Cube]] = defaultdict(dict)
-    for doubt in table.doubts():
+    for doubt in doubts:
         if isinstance(doubt.cube, Undecided):
             yield UndecidedFlow(flows[doubt.first], flows[doubt.second])
             continue

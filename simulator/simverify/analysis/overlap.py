@@ -7,6 +7,7 @@ only they are compared whole.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,9 +24,22 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 """Pairs that are compared at once."""
 
+_BLOCK = 1 << 22
+"""Pairs that a block of rows may have about, so that a table of any size fits into memory."""
+
 _SAMPLE = 128
 _JOIN_COST = 400
 """A join costs what this many pairs do (measured)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The pairs of the rows from `start` to `stop`: each with another that it overlaps."""
+
+    start: int
+    stop: int
+    first: Rows
+    second: Rows
 
 
 def overlapping(
@@ -34,57 +48,63 @@ def overlapping(
     lanes: Sequence[Lane],
     alike: NDArray[np.bool_],
     wanted: Callable[[Rows, Rows], NDArray[np.bool_]],
-) -> tuple[Rows, Rows]:
-    """Return the pairs of rows that have a packet in common, each pair once.
+) -> Iterator[Block]:
+    """Yield the pairs of rows that have a packet in common, in blocks that cover all rows.
 
     Args:
         values: a row a cube.
         masks: likewise.
         lanes: the runs of bits to choose the key from.
         alike: rows of which no two are ever wanted together.
-        wanted: which pairs are of interest, asked of those that may overlap.
+        wanted: which pairs are of interest, asked of those that may overlap: each in both orders.
     """
-    key, mask = _key(values, masks, lanes)
-    firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for first, second in _candidates(key, mask, alike):
-        of_interest = wanted(first, second)
-        if not of_interest.all():
+    key, mask, pairs = _key(values, masks, lanes)
+    rows = len(values)
+    size = max(_SAMPLE, int(_BLOCK * rows / max(pairs, 1)))
+    for start in range(0, rows, size):
+        stop = min(start + size, rows)
+        firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for first, second in _candidates(key, mask, alike, start, stop):
+            of_interest = np.flatnonzero(wanted(first, second))
             first, second = first[of_interest], second[of_interest]
-        for word in range(values.shape[1]):
-            apart = values[first, word] ^ values[second, word]
-            apart &= masks[first, word]
-            apart &= masks[second, word]
-            same = np.flatnonzero(apart == 0)
-            if len(same) < len(first):
-                first, second = first[same], second[same]
-        firsts.append(first)
-        seconds.append(second)
-    return np.concatenate(firsts), np.concatenate(seconds)
+            for word in range(values.shape[1]):
+                apart = values[first, word] ^ values[second, word]
+                apart &= masks[first, word]
+                apart &= masks[second, word]
+                same = np.flatnonzero(apart == 0)
+                if len(same) < len(first):
+                    first, second = first[same], second[same]
+            firsts.append(first)
+            seconds.append(second)
+        yield Block(start, stop, np.concatenate(firsts), np.concatenate(seconds))
 
 
-def _key(values: Words, masks: Words, lanes: Sequence[Lane]) -> tuple[Words, Words]:
-    """Return values and masks of the lane whose join costs least."""
+def _key(values: Words, masks: Words, lanes: Sequence[Lane]) -> tuple[Words, Words, float]:
+    """Return values and masks of the lane whose join costs least, and how many pairs it gives."""
     rows = len(values)
     nothing = np.zeros(rows, np.uint64)
-    best, least = (nothing, nothing), rows * rows / 2
+    least = pairs = float(rows * rows)
+    best = nothing, nothing
     picked = np.arange(0, rows, max(1, rows // _SAMPLE))
     for lane in lanes:
         ones = np.uint64((1 << lane.width) - 1)
         value = values[:, lane.word] >> np.uint64(lane.shift) & ones
         mask = masks[:, lane.word] >> np.uint64(lane.shift) & ones
         kinds = len(np.unique(mask))
-        joins = kinds * (kinds + 1) / 2 * _JOIN_COST
+        joins = kinds * kinds * _JOIN_COST
         if joins > least:
             continue
         apart = (value[picked, None] ^ value[None, :]) & mask[picked, None] & mask[None, :]
-        cost = joins + np.count_nonzero(apart == 0) / len(picked) * rows / 2
-        if cost < least:
-            best, least = (value, mask), cost
-    return best
+        found = np.count_nonzero(apart == 0) / len(picked) * rows
+        if joins + found < least:
+            best, least, pairs = (value, mask), joins + found, found
+    return *best, pairs
 
 
-def _candidates(key: Words, mask: Words, alike: NDArray[np.bool_]) -> Iterator[tuple[Rows, Rows]]:
-    """Yield pairs of rows whose keys agree where both masks look, in chunks."""
+def _candidates(
+    key: Words, mask: Words, alike: NDArray[np.bool_], start: int, stop: int
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield pairs whose keys agree where both masks look, in chunks; the first is in the block."""
     masks, mask_of = np.unique(mask, return_inverse=True)
     groups = [
         (masks[kind], rows, both)
@@ -92,10 +112,10 @@ def _candidates(key: Words, mask: Words, alike: NDArray[np.bool_]) -> Iterator[t
         for both in (False, True)
         if len(rows := np.flatnonzero((mask_of == kind) & (alike == both)))
     ]
-    for i, (left_mask, left, left_alike) in enumerate(groups):
-        for j in range(i, len(groups)):
-            right_mask, right, right_alike = groups[j]
-            if left_alike and right_alike:
+    for left_mask, rows, left_alike in groups:
+        left = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+        for right_mask, right, right_alike in groups:
+            if not len(left) or (left_alike and right_alike):
                 continue
             common = left_mask & right_mask
             right_keys = key[right] & common
@@ -104,12 +124,7 @@ def _candidates(key: Words, mask: Words, alike: NDArray[np.bool_]) -> Iterator[t
             left_keys = key[left] & common
             low = np.searchsorted(right_keys, left_keys, "left")
             count = np.searchsorted(right_keys, left_keys, "right") - low
-            for first, second in _spread(left, right, low, count):
-                if i == j:
-                    once = first < second
-                    yield first[once], second[once]
-                else:
-                    yield first, second
+            yield from _spread(left, right, low, count)
 
 
 def _spread(left: Rows, right: Rows, low: Rows, count: Rows) -> Iterator[tuple[Rows, Rows]]:

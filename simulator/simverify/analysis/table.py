@@ -8,6 +8,7 @@ Source: ovs-fields(7), "Conjunctive Match Fields"; lib/classifier.h (priorities)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from simverify.openflow.actions import Conjunction
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     from simverify.openflow.actions import Actions
     from simverify.openflow.flow import Flow, Match
 
+    Rows = NDArray[np.int64]
+
 _CONJ_ID = SLOT["conj_id"].index
+_MANY, _TRIES, _SEED = 200, 4, 1
+MAX_DOUBTS = 1_000_000
 _NOBODY = -1
 """Whose the cubes of `possible` are."""
 
@@ -65,6 +70,19 @@ class Doubt:
     cube: Cube | Undecided
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Near:
+    """The flows above each flow of a block: those of flow i are in `high` from `begins[i - start]`.
+
+    `alone` has for flows that one of them covers alone that one.
+    """
+
+    start: int
+    high: Rows
+    begins: Rows
+    alone: dict[int, int]
+
+
 class Table:
     """The flows of one table, no two of which have the same priority and match."""
 
@@ -73,50 +91,63 @@ class Table:
         self.steps = steps
         conj_id = [_CONJ_ID] if any(map(_is_clause, flows)) else ()
         self._layout = layout = Layout.of([flow.match for flow in flows], conj_id)
-        self._cubes = cubes = [layout.cube(flow.match) for flow in flows]
+        self._cubes = [layout.cube(flow.match) for flow in flows]
+        self._values, self._masks = layout.rows(self._cubes)
         self._limits = [((*cube, _NOBODY), core) for cube, core in impossible(layout)]
         self._limited = 0
         for (_, mask, _), _ in self._limits:
             self._limited |= mask
         self._possible: dict[Cube, Cube | None] = {}
-        values, masks = layout.rows(cubes)
+        self._doubts = 0
+
+    def judge(self) -> tuple[list[Fate], list[Doubt]]:
+        """Return what becomes of each flow, and the pairs of which either may be hit.
+
+        Past `MAX_DOUBTS` pairs only one a flow is listed, undecided.
+        """
+        fates: list[Fate] = []
+        doubts: list[Doubt] = []
+        flows = self.flows
+        values, masks = self._values, self._masks
         priority = np.array([flow.priority for flow in flows], np.int64)
         clause = np.array([_is_clause(flow) for flow in flows], bool)
         deeds: dict[Actions, int] = {}
         deed = np.array([deeds.setdefault(flow.actions, len(deeds)) for flow in flows])
 
-        def matters(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
-            """Whether one takes packets from the other, or either may take them."""
-            difference = priority[one] - priority[other]
-            in_doubt = ~clause[one] & ~clause[other] & (deed[one] != deed[other])
-            taken = np.where(difference > 0, ~clause[one], ~clause[other])
-            return np.where(difference == 0, in_doubt, taken)
+        def wanted(one: Rows, other: Rows) -> NDArray[np.bool_]:
+            """Whether the other takes packets from the one, or either may take them."""
+            difference = priority[other] - priority[one]
+            takes = (difference > 0) & ~clause[other]
+            equal = (difference == 0) & (one < other) & (deed[one] != deed[other])
+            matters: NDArray[np.bool_] = takes | equal & ~clause[one] & ~clause[other]
+            return matters
 
-        first, second = overlapping(values, masks, layout.lanes, clause, matters)
-        lower = priority[first] < priority[second]
-        higher = priority[first] > priority[second]
-        low = np.concatenate([first[lower], second[higher]])
-        high = np.concatenate([second[lower], first[higher]])
-        order = np.lexsort((high, -priority[high], low))
-        self._low, self._high = low[order], high[order]
-        self._begins = np.searchsorted(self._low, np.arange(len(flows) + 1))
-        self._alone = _whole(values, masks, self._low, self._high)
-        equal = np.flatnonzero(~lower & ~higher)
-        self._equal = np.sort(np.stack([first[equal], second[equal]], axis=1), axis=1)
+        for block in overlapping(values, masks, self._layout.lanes, clause, wanted):
+            order = np.lexsort((block.second, -priority[block.second], block.first))
+            first, second = block.first[order], block.second[order]
+            above = priority[second] > priority[first]
+            low, high = first[above], second[above]
+            begins = np.searchsorted(low, np.arange(block.start, block.stop + 1))
+            near = _Near(block.start, high, begins, _whole(values, masks, low, high))
+            fates += [self._fate(i, near) for i in range(block.start, block.stop)]
+            pairs = zip(first[~above].tolist(), second[~above].tolist(), strict=True)
+            doubts += self._doubts_of(pairs, near)
+        return fates, doubts
 
-    def fates(self) -> list[Fate]:
-        """Return what becomes of each flow."""
-        return [self._fate(i) for i in range(len(self.flows))]
-
-    def doubts(self) -> Iterator[Doubt]:
-        """Yield the pairs whose packets either of two flows may take, with different actions."""
-        pairs = self._equal[np.lexsort((self._equal[:, 1], self._equal[:, 0]))]
-        for first, second in pairs.tolist():
+    def _doubts_of(self, pairs: Iterable[tuple[int, int]], near: _Near) -> Iterator[Doubt]:
+        skipped = -1
+        for first, second in pairs:
+            if self._doubts >= MAX_DOUBTS:
+                if first != skipped:
+                    yield Doubt(first, second, Undecided(0))
+                skipped = first
+                continue
             a, b = self._start(first), self._start(second)
             if (a[0] ^ b[0]) & a[1] & b[1]:
                 continue
-            found = self._escape((a[0] | b[0], a[1] | b[1]), self._covers(first))
+            found = self._escape((a[0] | b[0], a[1] | b[1]), self._covers(first, near))
             if not isinstance(found, Covered):
+                self._doubts += 1
                 cube = found.cube if isinstance(found, Escaped) else found
                 yield Doubt(first, second, cube)
 
@@ -127,17 +158,22 @@ class Table:
             cube = (cube[0], cube[1] & ~(0xFFFFFFFF << ones))
         return self._layout.match(cube)
 
-    def _fate(self, i: int) -> Fate:
+    def _fate(self, i: int, near: _Near) -> Fate:
         cube = self._start(i)
         possible = self._real(cube)
         if possible is None:
             return Impossible()
-        alone = self._alone.get(i)
+        alone = near.alone.get(i)
         if alone is not None:
             return Dead((alone,))
-        covers = self._covers(i)
-        if not covers:
+        at = i - near.start
+        high = near.high[near.begins[at] : near.begins[at + 1]]
+        if not len(high):
             return Live(possible)
+        point = self._point(cube, high)
+        if point is not None:
+            return Live(point)
+        covers = self._covers(i, near)
         found = self._escape(cube, covers)
         if isinstance(found, Escaped):
             return Live(found.cube)
@@ -148,6 +184,29 @@ class Table:
         least = needed(cube, used) if len(found.by) <= 64 else used
         return Dead(tuple(cover[2] for cover in least if cover[2] != _NOBODY))
 
+    def _point(self, cube: Cube, high: Rows) -> Cube | None:
+        """Return one packet of a cube that is in none of many others, if chance finds one.
+
+        Where thousands lie above a flow, that is faster than to search, and nearly always finds.
+        """
+        if len(high) < _MANY:
+            return None
+        limits = [limit for limit, _ in self._limits]
+        every = (1 << self._layout.width) - 1
+        values, masks = self._values[high], self._masks[high]
+        chance = Random(_SEED)
+        for _ in range(_TRIES):
+            packet = cube[0] | chance.getrandbits(self._layout.width) & ~cube[1]
+            if any(not (packet ^ value) & mask for value, mask, _ in limits):
+                continue
+            row, _ = self._layout.rows([(packet, every)])
+            apart = (values ^ row) & masks
+            if apart.any(axis=1).all():
+                looked = cube[1] | self._limited
+                looked |= int.from_bytes(np.bitwise_or.reduce(masks).tobytes(), "little")
+                return packet & looked, looked
+        return None
+
     def _start(self, i: int) -> Cube:
         """Return a flow's packets: with no conj_id, unless it matches on one."""
         value, mask = self._cubes[i]
@@ -156,9 +215,10 @@ class Table:
             mask |= 0xFFFFFFFF << at
         return value, mask
 
-    def _covers(self, i: int) -> list[Cover]:
+    def _covers(self, i: int, near: _Near) -> list[Cover]:
         cubes = self._cubes
-        high = self._high[self._begins[i] : self._begins[i + 1]].tolist()
+        at = i - near.start
+        high = near.high[near.begins[at] : near.begins[at + 1]].tolist()
         return [(*cubes[j], j) for j in high]
 
     def _escape(self, cube: Cube, covers: list[Cover]) -> Escaped | Covered | Undecided:
