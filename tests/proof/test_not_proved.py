@@ -30,6 +30,57 @@ table=1,priority=10,ct_mark=0,udp actions=ct(commit,zone=1,exec(load:1->NXM_NX_C
     assert result.judgement.because.endswith(", when it is sent again")
 
 
+def test_a_denied_packet_may_be_followed_by_one_with_other_flags(small: Small) -> None:
+    """The SYN is dropped, but committed; the ACK that comes after it is +est."""
+    flows = """\
+table=0,in_port=1,tcp actions=ct(table=1,zone=1)
+table=1,tcp,ct_state=+new,tcp_flags=+syn actions=ct(commit,zone=1)
+table=1,tcp,ct_state=+est actions=output:2
+"""
+    result = small.ask(flows, "packet: tcp,tp_dst=80\nmust: denied")
+    assert result.verdict == "refuted"
+    assert result.judgement.conversation[0].flags == "SYN"
+
+
+def test_a_denied_packet_may_come_a_third_time(small: Small) -> None:
+    """Each of the first two opens a part of the way."""
+    flows = """\
+table=0,in_port=1,udp actions=ct(table=1,zone=1)
+table=1,ct_mark=0,udp actions=ct(commit,zone=1,exec(load:1->NXM_NX_CT_MARK[]))
+table=1,ct_mark=1,udp actions=ct(commit,zone=1,exec(load:2->NXM_NX_CT_MARK[]))
+table=1,ct_mark=2,udp actions=output:2
+"""
+    assert small.ask(flows, "packet: udp,tp_dst=80\nmust: denied").verdict == "refuted"
+
+
+def test_an_address_of_the_receiver_that_is_named_is_no_services(small: Small) -> None:
+    """The packet that the case sends to b's own port 80 arrives at 81."""
+    flows = (
+        "in_port=1,tcp actions=mod_tp_dst:81,output:2\nin_port=2,tcp actions=mod_tp_src:80,output:1"
+    )
+    case = "packet: tcp,nw_dst=10.0.0.2,tp_dst=80"
+    assert small.ask(flows, case).verdict == "refuted"
+    assert small.ask(flows, f"{case}\narrives: tcp,tp_dst=81").verdict == "proved"
+
+
+def test_a_request_in_the_middle_is_answered_as_one(small: Small) -> None:
+    """By an ACK: no SYN+ACK comes by which the tracker would know the connection."""
+    flows = """\
+table=0,in_port=1,tcp actions=ct(commit,zone=1),output:2
+table=0,in_port=2,tcp,tcp_flags=+syn+ack actions=output:1
+"""
+    assert small.ask(flows, "packet: tcp,tp_dst=80,tcp_flags=ack").verdict == "refuted"
+    result = small.ask(BOTH_WAYS, "packet: tcp,tp_dst=80,tcp_flags=ack")
+    assert result.verdict == "proved"
+    assert [e.flags for e in result.judgement.conversation] == ["ACK"] * 4
+
+
+@pytest.mark.parametrize("flags", ["rst", "fin|ack", "0", "syn|ack"])
+def test_what_answers_other_flags_is_not_known(small: Small, flags: str) -> None:
+    """A RST is not answered at all."""
+    assert small.ask(BOTH_WAYS, f"packet: tcp,tcp_flags={flags}").verdict == "unknown"
+
+
 def test_a_denied_packet_may_have_any_flags(small: Small) -> None:
     """Not only SYNs are denied."""
     flows = "in_port=1,tcp,tcp_flags=-syn actions=output:2"

@@ -14,8 +14,11 @@ from simverify.engine.table import checks_of
 from simverify.network.element import SOCKETS
 from simverify.proof import earlier
 from simverify.proof.headers import (
+    ACK,
     ECHOES,
     ENDS,
+    FIN,
+    RST,
     SYN,
     TCP,
     address_text,
@@ -39,7 +42,7 @@ from simverify.proof.transcript import (
     merged,
     number_of_hops,
 )
-from simverify.proof.way import matches_path
+from simverify.proof.way import leaf_text, matches_path, passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,20 +76,27 @@ class Conversation:
         self.slots, self.start = opening(
             self.space, question.packet, question.sender.addresses, targets
         )
+        self._any_flags = self._midstream = False
+        self.unanswered: str | None = None
         if self.slots[index("nw_proto")].constant and self._proto == TCP:
-            flags = self.slots[index("tcp_flags")]
-            said = any(slot == index("tcp_flags") for slot, _, _ in checks_of(question.packet))
-            new = question.connections != "established"
-            if not said and new and question.must == "denied":
-                flags = self.space.block("tcp_flags", 12)
-            elif not said:
-                flags = self.space.constant(12, SYN)
-            self.slots = _with(self.slots, {index("tcp_flags"): flags})
+            self._choose_flags()
         self.sent = self._tuple(self.slots)
-        self._names_target = any(
-            slot in (index("nw_dst"), index("ipv6_dst"))
-            for slot, _, _ in checks_of(question.packet)
-        )
+
+    def _choose_flags(self) -> None:
+        """Give the first packet its flags where the case does not, and see what answers it."""
+        question, slot = self.question, index("tcp_flags")
+        flags = self.slots[slot]
+        if not any(checked == slot for checked, _, _ in checks_of(question.packet)):
+            flags = self.space.constant(12, SYN)
+            if question.must == "denied" and question.connections != "established":
+                self._any_flags = True
+                flags = self.space.block("tcp_flags", 12)
+            self.slots = _with(self.slots, {slot: flags})
+        elif question.must == "delivered" or question.connections == "established":
+            looked_at = flags.value & (SYN | ACK | RST | FIN) if flags.constant else None
+            self._midstream = looked_at == ACK
+            if looked_at not in (SYN, ACK):
+                self.unanswered = "what answers a request with these TCP flags is not modelled"
 
     def executor(
         self,
@@ -171,6 +181,10 @@ class Conversation:
         memo = thread.memo
         if number == 0 or turn.again:
             header = self.slots
+            if number and self._any_flags:
+                # not only the same segment may come once more
+                again = segment_flags(self.space, number, None)
+                header = _with(header, {index("tcp_flags"): again})
         else:
             assert isinstance(memo, Memo)
             tuple4 = self.sent if turn.role == "request" else memo.delivered.turned()
@@ -188,8 +202,9 @@ class Conversation:
             state.cond = state.cond & self.space.at_least(values[index("nw_ttl")], 1)
             if self._proto == TCP:
                 later = self.question.must == "denied" and number >= OPENING
+                flags = turn.flags & ~SYN if self._midstream else turn.flags
                 values[index("tcp_flags")] = segment_flags(
-                    self.space, number, None if later else turn.flags
+                    self.space, number, None if later else flags
                 )
             if self._echo is not None:
                 kind = self._echo[turn.role == "reply"]
@@ -292,30 +307,10 @@ class Conversation:
     def _bad(
         self, claim: Claim, where: Set, number: int, leaf: Leaf, *, unknown: bool = False
     ) -> Finding:
-        text = self.leaf_text(leaf)
+        text = leaf_text(self.network, leaf)
         return Finding(
             claim, where, number, lambda _: text, unknown, leaf.bridge, leaf.table, leaf.flow
         )
-
-    def leaf_text(self, leaf: Leaf) -> str:
-        """Return where and why a packet ended, in words."""
-        at = self.network.names[leaf.bridge]
-        table = "" if leaf.table is None else f" table {leaf.table}"
-        if leaf.kind == "lost":
-            return (
-                f"leaves {at} by port {self.network.port_name(leaf.bridge, leaf.port or 0)}, "
-                "where nothing is linked"
-            )
-        words = {
-            "dropped": "dropped",
-            "expired": "its TTL expires",
-            "punted": "sent to the controller",
-            "looped": "loops",
-            "unknown": "unknown",
-            "delivered": "delivered",
-        }[leaf.kind]
-        reason = f": {leaf.reason}" if leaf.reason and leaf.kind != "expired" else ""
-        return f"{words} at {at}{table}{reason}"
 
     def _is_at(self, leaf: Leaf, turn: Turn, final: State) -> bool:
         if turn.role == "reply":
@@ -359,7 +354,7 @@ class Conversation:
                     transcript.expired = old | where
                 where = where & self.space.matches(vec, 0xFF, 0xFF)
         if number == 0 and leaf.kind == "dropped" and self._never_in(final, leaf):
-            transcript.untouched.append((where, self.leaf_text(leaf), leaf))
+            transcript.untouched.append((where, leaf_text(self.network, leaf), leaf))
         if where.satisfiable():
             transcript.findings.append(self._bad(claim, where, number, leaf))
         return self.space.false
@@ -410,10 +405,18 @@ class Conversation:
         right = self._same_kind(cond, leaf)
         right = right & within_prefixes(space, got.dst, of_family(own, self._dl_type))
         right = self._echoes(right, leaf, reply=False)
-        if self.question.arrives is None and not self._names_target:
-            # what was sent to an address and a port of its own arrives there
-            right = self.space.equal_within(right, got.dst, self.sent.dst)
-            right = self.space.equal_within(right, got.dport, self.sent.dport)
+        if self.question.arrives is None:
+            # what was sent to an address and a port of theirs arrives there, unlike a Service's
+            everyone = [
+                prefix
+                for parties in self._receivers.values()
+                for p in parties
+                for prefix in p.addresses
+            ]
+            theirs = within_prefixes(space, self.sent.dst, of_family(everyone, self._dl_type))
+            there = space.equal_within(right, got.dst, self.sent.dst)
+            there = space.equal_within(there, got.dport, self.sent.dport)
+            right = there | (right & ~theirs)
         if self.question.arrives is not None:
             for slot, value, mask in checks_of(self.question.arrives):
                 right = right & space.matches(leaf.slots[slot], value, mask)
@@ -494,7 +497,7 @@ class Conversation:
         transcript.judged.add("denied")
         leaves = [event for event in final.record if isinstance(event, Leaf)]
         if number == 0 and number_of_hops(final) == 0 and leaves and leaves[0].kind == "dropped":
-            transcript.untouched.append((final.cond, self.leaf_text(leaves[0]), leaves[0]))
+            transcript.untouched.append((final.cond, leaf_text(self.network, leaves[0]), leaves[0]))
         again = ", when it is sent again"
         if self.question.connections == "established":
             again = ", on the connection that is there"
@@ -544,34 +547,11 @@ class Conversation:
 
     def path(self, final: State, role: Role) -> tuple[str, ...]:
         """Return the way of a packet: sender, switches, host interfaces in and out, receiver."""
-        sender = self.question.sender.name
-        names: list[str] = []
-        hops = [event for event in final.record if isinstance(event, Hop)]
-        for hop in hops:
-            element = self.network.element(hop.bridge)
-            if element.kind == "switch":
-                names.append(element.name)
-            elif element.kind == "host":
-                for port in (hop.in_port, hop.out_port):
-                    name = self.network.port_name(hop.bridge, port)
-                    if name != SOCKETS:
-                        names.append(f"{element.name}.{name}")
-        last = next((e for e in reversed(final.record) if isinstance(e, Leaf)), None)
-        end: list[str] = []
-        if last is not None and last.kind == "delivered":
-            end = [self._who(last.bridge, role)]
-        elif last is not None:
-            element = self.network.element(last.bridge)
-            if element.kind == "host":
-                entered = self.network.port_name(last.bridge, last.entered)
-                names.append(f"{element.name}.{entered}")
-            elif element.kind == "switch":
-                names.append(element.name)
-        first = sender
+        first = self.question.sender.name
         if role == "reply":
             memo = final.memo
             first = self._who(memo.receiver, "request") if isinstance(memo, Memo) else "?"
-        return (first, *names, *end)
+        return (first, *passed(self.network, final, lambda at: self._who(at, role)))
 
     def _who(self, bridge: int, role: Role) -> str:
         """Return the name that the case gives an end of the conversation."""

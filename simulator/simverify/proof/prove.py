@@ -9,10 +9,10 @@ from simverify.engine.table import checks_of
 from simverify.engine.watch import BudgetError, Watch
 from simverify.proof.conversation import Conversation
 from simverify.proof.explain import cost_of, explain, flow_ref
-from simverify.proof.headers import everyday_bits, index, open_bits
+from simverify.proof.headers import SYN, everyday_bits, index, open_bits
 from simverify.proof.needed import choice_result, needed_choices
 from simverify.proof.question import CLAIMS, PREMISES_WITH
-from simverify.proof.transcript import ESTABLISHED, ORDINARY, RETRANSMITTED, TWICE, Finding
+from simverify.proof.transcript import ESTABLISHED, ORDINARY, RETRANSMITTED, TRIES, Finding
 from simverify.proof.verdict import ClaimResult, Judgement, Packets
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class _Proof:
         question, space = self._question, self._space
         if question.unsupported is not None:
             return _unjudged(question, "unknown", question.unsupported, self._began)
+        if self._conversation.unanswered is not None:
+            return _unjudged(question, "unknown", self._conversation.unanswered, self._began)
         if question.connections == "any" and self._machine.learns:
             return _unjudged(question, "unknown", LEARNED_BEFORE, self._began)
         if space.is_empty(self._conversation.start):
@@ -159,7 +161,7 @@ class _Proof:
         denied = self._question.must == "denied"
         if self._question.connections == "established":
             return ESTABLISHED[: -1 if denied else None]
-        return TWICE if denied else ORDINARY
+        return TRIES if denied else ORDINARY
 
     def _run(self, script: Sequence[Turn], watches: Sequence[Watch]) -> Transcript:
         executor = self._conversation.executor(watches=watches, deadline=self._deadline)
@@ -315,6 +317,7 @@ class _Proof:
             (slots[index("nw_tos")], 0),
             (slots[index("tp_src")], 40000),
             (slots[index("ipv6_label")], 0),
+            (slots[index("tcp_flags")], SYN),
         ]
         wishes += everyday_bits(space, len(ESTABLISHED))
         # ties go as the switch has them, where that will do

@@ -35,8 +35,8 @@ ORDINARY = (
     Turn("reply", ACK),
 )
 RETRANSMITTED = (ORDINARY[0], Turn("request", SYN, again=True), *ORDINARY[1:])
-TWICE = (ORDINARY[0], RETRANSMITTED[1])
-"""A request that is to be denied, and again: the first may have opened the way."""
+TRIES = (ORDINARY[0], *[RETRANSMITTED[1]] * 2)
+"""A request that is to be denied, and again: those before may have opened the way."""
 
 
 OPENING = len(ORDINARY)
