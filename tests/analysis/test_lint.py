@@ -93,7 +93,7 @@ def test_a_match_that_no_packet_has_is_impossible() -> None:
 
 
 def test_what_cannot_be_keeps_no_flow_alive() -> None:
-    """+new without +trk, and a VLAN's number without a tag, would be all that is left."""
+    """+new without +trk would be all that is left."""
     (found,) = findings(
         "priority=9,ct_state=-new actions=1\n"
         "priority=9,ct_state=+new+trk actions=1\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 
+from simverify.analysis import lint
 from simverify.analysis.table import Dead, Impossible, Live, Table
 from simverify.openflow import Match, Term, format_match, parse_flows
 from simverify.ovs.instance import Instance
@@ -77,3 +78,19 @@ def test_the_witness_of_each_live_flow_hits_it_in_a_real_switch() -> None:
             instance.remove_bridge(bridge)
     assert live > 60
     assert dead > 20
+
+
+def test_what_a_real_switch_makes_is_not_called_impossible() -> None:
+    """A load writes a VLAN's number without a tag, and the next table sees it."""
+    text = (
+        "table=0,in_port=1 actions=load:5->NXM_OF_VLAN_TCI[],resubmit(,1)\n"
+        "table=1,priority=9,vlan_tci=0x1000/0x1000 actions=load:1->NXM_NX_REG0[]\n"
+        "table=1,priority=9,vlan_tci=0 actions=load:2->NXM_NX_REG0[]\n"
+        "table=1,priority=8 actions=load:3->NXM_NX_REG0[]\n"
+    )
+    with Instance() as instance:
+        instance.add_bridge("br0", {"p1": 1})
+        instance.add_flows("br0", text)
+        said = instance.trace("br0", "in_port=1")
+    assert "load:0x3->NXM_NX_REG0[]" in said
+    assert lint(parse_flows(text).checked()).findings == ()
