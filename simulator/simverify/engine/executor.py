@@ -26,6 +26,7 @@ from simverify.engine import (
 )
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
+from simverify.engine.gathering import progress
 from simverify.engine.learning import learn, learned_hits
 from simverify.engine.liveness import Liveness
 from simverify.engine.outcome import Continue, Outcome, Settled
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.bridge import Bridge, End
     from simverify.engine.choice import Choices
+    from simverify.engine.gathering import Gathering
     from simverify.engine.program import Compiler
     from simverify.engine.state import Frame
     from simverify.engine.table import Hit, Level
@@ -86,6 +88,8 @@ class Executor:
         explain: record a step for each look-up and keep flows apart.
         deadline: called now and then; raises `BudgetError` when it is time to stop.
         terse: keep of what happens only how it ends: classes that differ in the way alone are one.
+        gathering: where copies go that end or leave over a link, each for itself; they are not
+            followed, and the final states say nothing.
     """
 
     space: Space
@@ -98,11 +102,13 @@ class Executor:
     patches: frozenset[End] = frozenset()
     deadline: Callable[[], None] | None = None
     terse: bool = False
+    gathering: Gathering | None = None
     conntrack: Conntrack = field(init=False)
     blank: tuple[Vec, ...] = field(init=False)
     decrements: dict[Vec, tuple[Vec, Set]] = field(default_factory=dict)
     looked_up: int = 0
     _liveness: dict[int, Liveness] = field(default_factory=dict)
+    _alike: dict[tuple[int, int, prog.Program], Flow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.conntrack = Conntrack(self.space, self.choices)
@@ -122,7 +128,7 @@ class Executor:
             starts' (choices that no order allows left aside) and do not overlap.
         """
         waiting: dict[tuple[object, ...], State] = {}
-        heap: list[tuple[int, int, int, tuple[object, ...]]] = []
+        heap: list[tuple[int, tuple[int, ...], int, int, tuple[object, ...]]] = []
         finals: dict[tuple[object, ...], State] = {}
         numbers = count()
 
@@ -137,7 +143,8 @@ class Executor:
                 return
             waiting[key] = state
             place = len(state.visits) * 8 + state.recircs
-            heapq.heappush(heap, (place, table, next(numbers), key))
+            done = () if self.gathering is None else progress(state.stack)
+            heapq.heappush(heap, (place, done, table, next(numbers), key))
 
         def settle(states: Iterable[tuple[State, int | None]]) -> tuple[State, int] | None:
             """Put states where they belong; return the one that nothing else can meet."""
@@ -165,6 +172,7 @@ class Executor:
         alone: tuple[State, int] | None = None
         for start in starts:
             start.terse = self.terse
+            start.gathering = self.gathering
             began = began | start.cond
             kept.update(v for vec in start.slots for v in vec.variables())
             alone = settle((s, None if t is None else first) for s, t in self.enter(start))
@@ -175,7 +183,7 @@ class Executor:
             if alone is not None:
                 state, table = alone
             else:
-                _, table, _, key = heapq.heappop(heap)
+                _, _, table, _, key = heapq.heappop(heap)
                 state = waiting.pop(key)
             self.looked_up += 1
             self.space.pause()
@@ -361,7 +369,11 @@ class Executor:
         if hit.draws:
             new.drawn = (*new.drawn, (state.bridge, table))
         if hit.program.ops:
-            run = Run(hit.program, 0, table, hit.flow, new.depth)
+            flow = hit.flow
+            if self.gathering is not None:
+                # packets of flows that do the same are one class
+                flow = self._alike.setdefault((state.bridge, table, hit.program), flow)
+            run = Run(hit.program, 0, table, flow, new.depth)
             new.stack = Stack(run, new.stack)
             yield from self._advance(new, table, hit.flow, "its actions output nothing")
         else:

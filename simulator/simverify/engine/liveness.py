@@ -165,7 +165,10 @@ class Liveness:
                         if isinstance(spec, LearnMatch):
                             looked = _bits(prog.pieces(spec.dst))
                             self._learnt[action.table] = self._learnt.get(action.table, 0) | looked
-                case prog.WriteSet() | prog.Reshape() | prog.Unmodelled():
+                case prog.Reshape():
+                    # it looks at headers, and a recirculation shows what conntrack says again
+                    live |= _CT
+                case prog.WriteSet() | prog.Unmodelled():
                     live = _EVERYTHING
                 case prog.Require(needs):
                     for need in needs:

@@ -12,7 +12,18 @@ from simverify.engine import normal
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import SEVERAL, EndVisit, Hop, Leaf, Restore, Run, RunSet, Stack, View
+from simverify.engine.state import (
+    SEVERAL,
+    WIRE,
+    EndVisit,
+    Hop,
+    Leaf,
+    Restore,
+    Run,
+    RunSet,
+    Stack,
+    View,
+)
 from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT, SLOTS
 
 if TYPE_CHECKING:
@@ -95,6 +106,14 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
         state.slots = seen
         return Continue(state)
     leaving, state.slots = state.slots, seen
+    if state.gathering is not None:
+        if state.entries or state.learned:
+            reason = "what trackers and tables have remembered is not followed over a link"
+            state.note(Leaf("unknown", state.bridge, port, None, None, reason, leaving))
+        else:
+            on_wire = tuple([leaving[slot] for slot in WIRE])
+            state.gathering.go(peer, on_wire, state.cond)
+        return Continue(state)
     state.stack = returning(state, remaining(state))
     state.slots, state.astray = leaving, ()
     state.bridge, state.entered = peer.bridge, peer.port
@@ -206,7 +225,17 @@ def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome
     bridge = ex.bridges[state.bridge]
     in_port = state.slots[_IN_PORT]
     if not in_port.constant:
-        yield from ex.give_up(state, frame, "in_port is not known at a flood")
+        rest = state.cond
+        for port in bridge.ports:
+            where = rest & ex.space.matches(in_port, port, _PORT_MASK)
+            if where.satisfiable():
+                rest = rest & ~where
+                part = state.copy(where)
+                part.put(_IN_PORT, ex.space.constant(_PORT_BITS, port))
+                yield from flood(ex, part, frame, kind)
+        if rest.satisfiable():
+            reason = "in_port is not known at a flood"
+            yield from ex.give_up(state.copy(rest), frame, reason)
         return
     ports = [p for p in bridge.ports if p != in_port.value]
     if kind == OFPP_FLOOD:

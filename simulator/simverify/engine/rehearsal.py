@@ -34,6 +34,7 @@ def rehearse(ex: Executor, state: State) -> Iterator[State | Doubt]:
     ghost = state.copy()
     ghost.rehearsing = True
     ghost.record = ()
+    ghost.gathering = None
     ghost.stack = _stacked(_left(state))
     parts: dict[tuple[str | None, tuple[Learned, ...]], Set] = {}
     for final in ex.alone(ghost):

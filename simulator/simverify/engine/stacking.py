@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
     from simverify.engine.program import Bits
-    from simverify.engine.state import State
+    from simverify.engine.state import LeafKind, State
     from simverify.openflow.actions import Actions
 
 MAX_DEPTH = 64
@@ -125,6 +125,10 @@ def dropped_whole(ex: Executor, state: State, frame: Run, reason: str) -> Iterat
 
     Behind a patch port the other bridge's part of the translation stands.
     """
+    kind: LeafKind = "dropped"
+    if state.gathering is not None and state.emitted and not (state.began and state.began[2]):
+        # what it has output before was put aside already
+        kind, reason = "unknown", f"{reason}, which takes back what it has output"
     if state.began is not None:
         events, entries, emitted = state.began
         state.record, state.entries = state.record[:events], entries
@@ -137,7 +141,7 @@ def dropped_whole(ex: Executor, state: State, frame: Run, reason: str) -> Iterat
         rest = rest.rest
     state.stack, state.actset = rest, ()
     del ex
-    state.note(Leaf("dropped", state.bridge, None, frame.table, frame.flow, reason, state.slots))
+    state.note(Leaf(kind, state.bridge, None, frame.table, frame.flow, reason, state.slots))
     state.emitted = True
     yield Continue(state, reason)
 

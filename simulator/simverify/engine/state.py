@@ -13,6 +13,7 @@ from simverify.packet.fields import SLOTS
 from simverify.packet.slots import HIDDEN
 
 if TYPE_CHECKING:
+    from simverify.engine.gathering import Gathering
     from simverify.engine.program import Bits, Program
     from simverify.openflow.actions import Actions
     from simverify.openflow.flow import Flow
@@ -306,6 +307,7 @@ class State:
         rehearsed: what is left of this translation has been rehearsed: all that it learns is there.
         rehearsing: it is only run for what it learns, see `rehearsal`.
         terse: keep of what happens only how it ends.
+        gathering: where what ends or leaves is put instead of in the record.
         unswapped: the packet, while a look-up sees it with another port or its original tuple.
     """
 
@@ -322,6 +324,7 @@ class State:
         "emitted",
         "entered",
         "entries",
+        "gathering",
         "hashed",
         "learned",
         "length",
@@ -377,6 +380,7 @@ class State:
         self.rehearsed = False
         self.rehearsing = False
         self.terse = False
+        self.gathering: Gathering | None = None
 
     def copy(self, cond: Set | None = None) -> State:
         """Return a state of its own, with another condition if one is given."""
@@ -449,6 +453,9 @@ class State:
             event = replace(event, entered=self.entered)
             if self.terse:
                 event = event.brief()
+            if self.gathering is not None:
+                self.gathering.end(event, self.cond)
+                return
         elif self.terse:
             return
         self.record = (*self.record, event)

@@ -33,6 +33,11 @@ Check = tuple[int, int, int]
 _Index = list[tuple[int, tuple[tuple[int, int], ...], dict[tuple[int, ...], list["Rule"]]]]
 """For each mask, the highest priority first: that priority, the mask, and the flows by value."""
 
+_Places = list[tuple[tuple[tuple[int, int], ...], dict[tuple[int, ...], list[int]]]]
+"""For each mask of the slots that are known, the places of flows by value."""
+
+INDEX_FROM = 32
+"""Flows from which an index by what is known pays."""
 JOIN_FROM = 12
 """Flows of one shape in a level from which joining them pays; below, they stay apart."""
 
@@ -132,6 +137,7 @@ class Table:
     _levels: dict[tuple[object, ...], tuple[Level, ...]] = field(default_factory=dict)
     bridge: str = ""
     _index: _Index | None = None
+    _by_known: dict[tuple[int, ...], _Places] = field(default_factory=dict)
     conjunctions: Conjunctions | None = None
     _build: Callable[[], Table] | None = None
     _unordered: Table | None = None
@@ -246,6 +252,20 @@ class Table:
             levels.append(Level(best, tuple(hits), true, self._clashes(hits)))
         return tuple(levels)
 
+    def _candidates(self, slots: Slots) -> Sequence[Rule]:
+        """Return the flows that the whole slots that are known do not exclude, in order."""
+        if len(self.rules) < INDEX_FROM:
+            return self.rules
+        known = tuple([index for index in self.looked if slots[index].constant])
+        index = self._by_known.get(known)
+        if index is None:
+            index = self._by_known[known] = _indexed_by(self.rules, known)
+        found: list[int] = []
+        for masks, places in index:
+            found += places.get(tuple([slots[slot].value & mask for slot, mask in masks]), ())
+        found.sort()
+        return [self.rules[place] for place in found]
+
     def _specialise(self, slots: Slots, time: int) -> tuple[Level, ...]:
         levels = []
         level_of = (
@@ -254,7 +274,7 @@ class Table:
             else (lambda rule: (rule.priority, 0))
         )
         false = self.space.false
-        for (priority, _), rules in groupby(self.rules, key=level_of):
+        for (priority, _), rules in groupby(self._candidates(slots), key=level_of):
             self.space.pause()
             alive: list[tuple[Rule, Set]] = []
             for rule in rules:
@@ -448,6 +468,18 @@ def _indexed(rules: Sequence[Rule]) -> _Index:
     ]
     index.sort(key=lambda entry: -entry[0])
     return index
+
+
+def _indexed_by(rules: Sequence[Rule], known: Sequence[int]) -> _Places:
+    """Put the places of rules in order by mask and value of the slots that are known."""
+    found: dict[tuple[tuple[int, int], ...], dict[tuple[int, ...], list[int]]] = {}
+    among = set(known)
+    for place, rule in enumerate(rules):
+        checks = [check for check in rule.checks if check[0] in among]
+        masks = tuple([(slot, mask) for slot, _, mask in checks])
+        values = tuple([value for _, value, _ in checks])
+        found.setdefault(masks, {}).setdefault(values, []).append(place)
+    return list(found.items())
 
 
 def _bucket_bits(space: Space, name: str, rules: Sequence[Rule]) -> Vec | None:

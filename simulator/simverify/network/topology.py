@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import networkx as nx
 
+    from simverify.engine.gathering import Gathering
     from simverify.engine.watch import Watch
     from simverify.network.element import Element, Link, Port
     from simverify.openflow.actions import Action, Actions
@@ -227,6 +228,25 @@ class Machine:
             for link in self.network.links
             if link.kind == "patch"
             for port in (link.one, link.other)
+        )
+
+    def gatherer(
+        self, choices: Choices, gathering: Gathering, deadline: Callable[[], None] | None = None
+    ) -> Executor:
+        """Return an executor of single bridges that puts each copy of a packet where it went.
+
+        It keeps flows apart, so that no variables stand for what differs among joined ones.
+        """
+        return Executor(
+            self.space,
+            self.bridges(join_from=1 << 62),
+            self._links,
+            self._compiler,
+            choices,
+            patches=self._patches,
+            deadline=deadline,
+            terse=True,
+            gathering=gathering,
         )
 
     def choices(self) -> Choices:

@@ -238,11 +238,15 @@ class Space:
 
     def exists(self, a: Set, variables: Iterable[int]) -> Set:
         """Return `a` without a word about `variables`."""
+        return a.exists(self.all_of(variables))
+
+    def all_of(self, variables: Iterable[int]) -> Set:
+        """Return the set where all of `variables` are 1."""
         cube = self.true
         to_level = self._manager.var_to_level
         for variable in sorted(set(variables), key=to_level, reverse=True):
             cube = self.literal(variable, True) & cube
-        return a.exists(cube)
+        return cube
 
     def project(self, a: Set, onto: Iterable[int]) -> Set:
         """Return `a` as a set over the variables `onto` alone."""
