@@ -320,18 +320,29 @@ class Executor:
         visible = [flow for flow in learned if (flow.packet, flow.at) < now]
         if visible:
             levels = learned_hits(self.space, visible, levels, state)
+        alike: dict[object, tuple[Hit, Set]] = {}
         for level in levels:
             live = rest & level.union
             if not live.satisfiable():
                 continue
-            for hit, where in self._hits(level, rest, state.bridge, number, learned):
-                whole = len(level.hits) == 1 and where == state.cond
-                yield from self._act(state, where, number, hit, whole=whole)
-                if whole:
-                    return
+            for hit, where in self._hits(level, live, state.bridge, number, learned):
+                if self.gathering is None:
+                    whole = len(level.hits) == 1 and where == state.cond
+                    yield from self._act(state, where, number, hit, whole=whole)
+                    if whole:
+                        return
+                else:
+                    # packets of flows that do the same are one class, but drops have their flow
+                    key: object = hit.program if hit.program.ops else id(hit.flow)
+                    first, others = alike.get(key, (hit, self.space.false))
+                    alike[key] = first, others | where
             rest = rest & ~level.union
             if not rest.satisfiable():
-                return
+                break
+        for hit, where in alike.values():
+            yield from self._act(state, where, number, hit, whole=False)
+        if not rest.satisfiable():
+            return
         missed = stacking.looked_up(state.copy(rest))
         if self.explain:
             missed.note(Step(state.bridge, number, None, state.slots))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.state import Run
+from simverify.engine.value_classes import ValueClasses
 from simverify.openflow.actions import LearnMatch
 from simverify.packet.fields import SLOTS
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from simverify.engine.program import Bits, Compiler, Program
     from simverify.engine.state import Slots, Stack
     from simverify.engine.table import Check, Rule, Table
+    from simverify.engine.value_classes import Compared
     from simverify.space import Space, Vec
 
 _MORTAL = tuple(
@@ -71,7 +73,10 @@ class Liveness:
         self._dying: dict[tuple[int, Stack | None], tuple[tuple[int, int], ...]] = {}
         self._pruned: dict[tuple[Vec, int], Vec] = {}
         self._learnt: dict[int, int] = {}
+        self._asked: dict[tuple[int, Stack | None], tuple[tuple[int, Compared], ...]] = {}
         self._settle()
+        rules = {number: list(_rules(table)) for number, table in bridge.tables.items()}
+        self._values = ValueClasses(compiler, bridge, rules)
 
     def prune(self, slots: Slots, table: int, stack: Stack | None) -> Slots:
         """Return the slots with zeros for what neither the table nor what comes after it reads."""
@@ -86,6 +91,17 @@ class Liveness:
             if new is None:
                 new = list(slots)
             new[slot] = self._kept(vec, kept)
+        asked = self._asked.get((table, stack))
+        if asked is None:
+            asked = self._asked[table, stack] = self._values.asked(table, stack)
+        for slot, compared in asked:
+            vec = slots[slot] if new is None else new[slot]
+            if vec.constant:
+                value = self._values.canonical(compared, vec.value)
+                if value != vec.value:
+                    if new is None:
+                        new = list(slots)
+                    new[slot] = self._space.constant(vec.width, value)
         return slots if new is None else tuple(new)
 
     def _kept(self, vec: Vec, kept: int) -> Vec:
