@@ -1,4 +1,4 @@
-"""What becomes of each copy for itself, where nobody asks how the copies of a packet belong together.
+"""What becomes of each copy for itself: nobody asks how the copies of a packet belong together.
 
 A packet that a flood sends by twenty ports, each behind a filter, has as many histories as there
 are sets of filters that it passes. Each port's own set of packets is all that reachability asks

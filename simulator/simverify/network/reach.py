@@ -86,10 +86,10 @@ class Reach:
 
     def __post_init__(self) -> None:
         choices = self.machine.choices()
-        self.summaries = Summaries(
-            self.machine, self.template, self.within, choices, self.deadline
-        )
-        starts = [self._number(self._all_of(place)) for place in self.machine.network.index.values()]
+        self.summaries = Summaries(self.machine, self.template, self.within, choices, self.deadline)
+        starts = [
+            self._number(self._all_of(place)) for place in self.machine.network.index.values()
+        ]
         self._explore(starts)
 
     # questions

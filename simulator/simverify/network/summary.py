@@ -98,10 +98,8 @@ class Summaries:
         """Return what a bridge does with a class."""
         found = self._of.get(packets)
         if found is None:
-            if packets.end.port == SEVERAL:
-                found = self._run(packets)
-            else:
-                found = self._fixed(packets)
+            several = packets.end.port == SEVERAL
+            found = self._run(packets) if several else self._fixed(packets)
             self._of[packets] = found
         return found
 
@@ -185,10 +183,12 @@ class Summaries:
         new = []
         for vec in headers:
             if not vec.constant:
-                bits = tuple([
-                    values.get(bit - FIRST_VARIABLE, bit) if bit >= FIRST_VARIABLE else bit
-                    for bit in vec.bits
-                ])
+                bits = tuple(
+                    [
+                        values.get(bit - FIRST_VARIABLE, bit) if bit >= FIRST_VARIABLE else bit
+                        for bit in vec.bits
+                    ]
+                )
                 vec = space.vec(bits)
             new.append(vec)
         return tuple(new)
