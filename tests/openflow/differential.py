@@ -161,10 +161,10 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
         bool(re.search(r"(?i)vlan_(tci|vid)", re.split(r"actions?=", d.text)[0]))
         and (_both(d) or "BAD_PREREQ" in d.theirs.why)
     ),
-    "ovs-ofctl forgets the tag bit of a masked set_field of vlan_vid, and prints its mask": lambda d: (
+    "ovs-ofctl forgets the tag bit in the mask of a set_field of vlan_vid": lambda d: (
         bool(re.search(r"set_field:\w+/\w+->(vlan_vid|OXM_OF_VLAN_VID)", d.text)) and _both(d)
     ),
-    "ovs-ofctl forgets bits of a port's field of more than 64 bits (output, bundle_load)": lambda d: (
+    "ovs-ofctl forgets bits of a port's field of more than 64 bits": lambda d: (
         _stricter(d, "too-wide") or ("output:" in d.text and "tun_metadata" in d.text and _both(d))
     ),
     "ovs-ofctl forgets the mask of a set_field that OpenFlow 1.0 has an action for": lambda d: (
