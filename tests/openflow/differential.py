@@ -256,6 +256,9 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
         _both(d)
         and bool(re.search(r"\[Unknown\]|packet_type=packet_type", d.theirs.canonical or ""))
     ),
+    "ovs-ofctl does not look at a selection_method that OpenFlow 1.3 has no room for": lambda d: (
+        d.kind == "group" and _stricter(d, "unknown-method")
+    ),
     "ovs-ofctl takes brackets in a list of members for separators": lambda d: (
         "members:" in d.text and _stricter(d, "unknown-port")
     ),

@@ -36,6 +36,7 @@ _NUMBERS = {"priority": 16, "idle_timeout": 16, "hard_timeout": 16, "importance"
 _STATS = ("duration", "n_packets", "n_bytes", "idle_age", "hard_age")
 _FLAG_SET, _STAT_SET = frozenset(FLAGS), frozenset(_STATS)
 ATTRIBUTES = ("table", "cookie", "out_port", "out_group", *_NUMBERS, *_STATS, *FLAGS)
+_DURATION = re.compile(r"[0-9]+(?:\.[0-9]*)?s?")
 _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
 Command = Literal["add", "modify", "delete", "match"]
 """What a flow's text is for: `match` has nothing but the match."""
@@ -459,6 +460,8 @@ class FlowReader:
             return Attribute(name, read_number(value, 32, name))
         if name in _STATS:
             if name == "duration":
+                if not _DURATION.fullmatch(value.text):
+                    raise value.fault("bad-number", f"'{value.text}' is no duration", "write 1.5s")
                 return Attribute(name, value.text)
             return Attribute(name, read_number(value, 64, name))
         if name in PRINTED_ONLY and self._lenient:
