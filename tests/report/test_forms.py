@@ -17,6 +17,7 @@ from simverify.proof.verdict import (
     EarlierChoice,
     Exchange,
     FlowRef,
+    HashChoice,
     HopResult,
     Judgement,
     OrderChoice,
@@ -42,6 +43,7 @@ choices = (
     | st.builds(PortChoice, words, counts, counts)
     | st.builds(AddressChoice, words, counts, words)
     | st.builds(EarlierChoice, words, counts, words)
+    | st.builds(HashChoice, words, flows, counts)
 )
 events = st.builds(
     TrackEvent,

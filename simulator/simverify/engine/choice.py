@@ -29,13 +29,15 @@ class Choice:
     Attributes:
         kind: `bucket` (value: index among the buckets that can be taken), `order` (1: `one` before
             `other`), `nat-port` (the port), `nat-address` (the address), `earlier` (what there was
-            before, see `strangers`).
-        flows: for `order`, the two flows that were seen to overlap.
+            before, see `strangers`), `hash` (the link of a multipath; of a bundle, index among the
+            members that are up).
+        flows: for `order`, the two flows that were seen to overlap; for `hash`, the flow.
         nw_proto: for `earlier`, the connection's.
-        options: for `bucket`, the bucket numbers that the values stand for.
+        options: for `bucket`, the bucket numbers that the values stand for; for the `hash` of a
+            bundle, the ports.
     """
 
-    kind: Literal["bucket", "order", "nat-port", "nat-address", "earlier"]
+    kind: Literal["bucket", "order", "nat-port", "nat-address", "earlier", "hash"]
     vec: Vec
     bridge: int
     where: int
@@ -128,6 +130,25 @@ class Choices:
         if choice is None:
             vec = self._block(f"earlier {bridge}.{zone}", width)
             choice = Choice("earlier", vec, bridge, zone, nw_proto=key[2])
+            self._made[full] = choice
+        return choice
+
+    def hashed(
+        self,
+        key: Hashable,
+        bridge: int,
+        table: int,
+        flow: Flow | None,
+        count: int,
+        options: tuple[int, ...] = (),
+    ) -> Choice:
+        """Return the choice of one of `count` numbers by a hash; equal keys choose alike."""
+        full = ("hash", bridge, count, key)
+        choice = self._made.get(full)
+        if choice is None:
+            vec = self._block(f"hash {bridge}.{table}", max(1, (count - 1).bit_length()))
+            flows = () if flow is None else (flow,)
+            choice = Choice("hash", vec, bridge, table, flows, options=options)
             self._made[full] = choice
         return choice
 

@@ -10,6 +10,7 @@ from simverify.engine.choice import Choice, Choices
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
+    from simverify.openflow.flow import Flow
     from simverify.space import Space, Vec
 
 
@@ -53,6 +54,20 @@ class DecidedChoices(Choices):
         width = max(1, (len(options) - 1).bit_length())
         vec = self._space.constant(width, options.index(number))
         return Choice("bucket", vec, bridge, group, options=options)
+
+    def hashed(
+        self,
+        key: Hashable,
+        bridge: int,
+        table: int,
+        flow: Flow | None,
+        count: int,
+        options: tuple[int, ...] = (),
+    ) -> Choice:
+        """Take the first."""
+        del key, flow
+        vec = self._space.constant(max(1, (count - 1).bit_length()), 0)
+        return Choice("hash", vec, bridge, table, options=options)
 
     def _block(self, name: str, width: int) -> Vec:
         # One packet's open choices are settled before the next comes, so variables are used again.

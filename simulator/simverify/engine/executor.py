@@ -18,6 +18,7 @@ from simverify.engine import (
     actionset,
     fragments,
     grouping,
+    hashing,
     headers,
     lifetime,
     outputs,
@@ -526,9 +527,9 @@ class Executor:
                     stacking.leave(state, below)
                     yield Continue(state, "exit ends it")
                     return
-                case prog.Emit(port):
+                case prog.Emit(port, max_len):
                     state.stack = rest
-                    yield from outputs.output(self, state, frame, port)
+                    yield from outputs.output(self, state, frame, port, max_len)
                     return
                 case prog.EmitBits(src):
                     state.stack = rest
@@ -538,6 +539,14 @@ class Executor:
                 case prog.EmitVec(port_bits):
                     state.stack = rest
                     yield from outputs.output_bits(self, state, frame, port_bits)
+                    return
+                case prog.Link():
+                    state.stack = rest
+                    yield from hashing.link(self, state, frame, op)
+                    return
+                case prog.Member():
+                    state.stack = rest
+                    yield from hashing.member(self, state, frame, op)
                     return
                 case prog.Flood(kind):
                     state.stack = rest

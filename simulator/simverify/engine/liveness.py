@@ -14,7 +14,7 @@ from simverify.engine.actionset import executed
 from simverify.engine.state import Run
 from simverify.engine.value_classes import ValueClasses
 from simverify.openflow.actions import LearnMatch
-from simverify.packet.fields import SLOTS
+from simverify.packet.fields import OFPP_TABLE, SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -184,7 +184,11 @@ class Liveness:
                 case prog.Reshape():
                     # it looks at headers, and a recirculation shows what conntrack says again
                     live |= _CT
-                case prog.WriteSet() | prog.Unmodelled():
+                case prog.Link(_, dst):
+                    live &= ~_bits(dst)
+                case prog.Member(action, dst) if OFPP_TABLE not in action.members:
+                    live &= ~_bits(dst or ())
+                case prog.Member() | prog.WriteSet() | prog.Unmodelled():
                     live = _EVERYTHING
                 case prog.Require(needs):
                     for need in needs:

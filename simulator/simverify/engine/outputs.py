@@ -40,12 +40,16 @@ _DL_TYPE = SLOT["dl_type"].index
 _TUNNEL_DST = (SLOT["tun_dst"].index, SLOT["tun_ipv6_dst"].index)
 _PORT_BITS, _PORT_MASK = 16, 0xFFFF
 _BACK = "it would leave by the port it came in by"
+_MOST_TAGS = 64
+"""More bytes than tags and labels can add to a packet."""
 _VLAN_TYPES = (0x8100, 0x88A8)
 _BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vlan_tpid1"))
 
 
-def output(ex: Executor, state: State, frame: Run, port: int) -> Iterator[Outcome]:
-    """Output to a port by number."""
+def output(
+    ex: Executor, state: State, frame: Run, port: int, max_len: int | None = None
+) -> Iterator[Outcome]:
+    """Output to a port by number, of no more than `max_len` bytes."""
     in_port = state.slots[_IN_PORT]
     if port == OFPP_IN_PORT:
         yield from _to_bits(ex, state, frame, in_port)
@@ -56,10 +60,19 @@ def output(ex: Executor, state: State, frame: Run, port: int) -> Iterator[Outcom
         state = state.copy(state.cond & ~same)
         if not state.cond.satisfiable():
             return
-    yield from _to_port(ex, state, port)
+    if max_len is not None and not state.rehearsing and not _within(state, max_len):
+        leads = End(state.bridge, port) in ex.links
+        if leads or (state.length is None and port in ex.bridges[state.bridge].ports):
+            yield from ex.give_up(state, frame, "what a cut packet is to its receiver is not known")
+            return
+    else:
+        max_len = None
+    yield from _to_port(ex, state, port, max_len)
 
 
-def _to_port(ex: Executor, state: State, port: int) -> Iterator[Outcome]:
+def _to_port(
+    ex: Executor, state: State, port: int, max_len: int | None = None
+) -> Iterator[Outcome]:
     """Put the packet out of a port that need not exist."""
     if port not in ex.bridges[state.bridge].ports:
         yield Continue(state, f"there is no port {port}")
@@ -74,10 +87,15 @@ def _to_port(ex: Executor, state: State, port: int) -> Iterator[Outcome]:
             if not state.cond.satisfiable():
                 return
     for part in committed(ex, state):
-        yield send(ex, part, port)
+        yield send(ex, part, port, max_len)
 
 
-def send(ex: Executor, state: State, port: int) -> Outcome:
+def _within(state: State, max_len: int) -> bool:
+    """Whether a packet surely has no more bytes."""
+    return state.length is not None and state.length + _MOST_TAGS <= max_len
+
+
+def send(ex: Executor, state: State, port: int, max_len: int | None = None) -> Outcome:
     """Put the packet out of a port that exists; follow it over the link."""
     bridge = ex.bridges[state.bridge]
     state.emitted = True
@@ -93,11 +111,10 @@ def send(ex: Executor, state: State, port: int) -> Outcome:
             ex.watch(watch, state, state.bridge, port)
     if port in bridge.terminals:
         state.slots = seen
-        return _delivered(ex, state, port)
+        return _delivered(ex, state, port, max_len)
     if peer is None:
-        state.note(
-            Leaf("lost", state.bridge, port, None, None, "nothing is linked there", state.slots)
-        )
+        why = "nothing is linked there"
+        state.note(Leaf("lost", state.bridge, port, None, None, why, state.slots, max_len=max_len))
         state.slots = seen
         return Continue(state)
     if _tag_behind_tag(ex, state):
@@ -193,7 +210,7 @@ def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outco
         if where.satisfiable():
             rest = rest & ~where
             for part in committed(ex, state.copy(where)):
-                yield _delivered(ex, part, SEVERAL, vec)
+                yield _delivered(ex, part, SEVERAL, ports=vec)
     for port in bridge.ports:
         where = rest & ex.space.matches(vec, port, mask)
         if where.satisfiable():
@@ -203,13 +220,16 @@ def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outco
         yield from ex.give_up(state.copy(rest), frame, "the output port is not known")
 
 
-def _delivered(ex: Executor, state: State, port: int, ports: Vec | None = None) -> Outcome:
+def _delivered(
+    ex: Executor, state: State, port: int, max_len: int | None = None, ports: Vec | None = None
+) -> Outcome:
     """Put the packet out of a port behind which a receiver listens."""
     state.emitted = True
     if state.rehearsing:
         return Continue(state)
     slots = outgoing(ex, state)
-    state.note(Leaf("delivered", state.bridge, port, None, None, "", slots, ports=ports))
+    at = (state.bridge, port)
+    state.note(Leaf("delivered", *at, None, None, "", slots, ports=ports, max_len=max_len))
     return Continue(state)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow import actions as ofp
-from simverify.packet.fields import OFPP_CONTROLLER, OFPP_IN_PORT, OFPP_NORMAL
+from simverify.packet.fields import OFPP_CONTROLLER, OFPP_IN_PORT, OFPP_NORMAL, OFPP_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,9 +48,13 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Emit:
-    """Output to a port by number; `OFPP_IN_PORT` goes back where it came from."""
+    """Output to a port by number; `OFPP_IN_PORT` goes back where it came from.
+
+    `max_len`: bytes that the frame is cut to, if it has more.
+    """
 
     port: int
+    max_len: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +69,22 @@ class EmitVec:
     """Output to the port that was learned."""
 
     vec: Vec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """`multipath`: a hash picks a number, which goes into `dst`."""
+
+    action: ofp.Multipath
+    dst: Bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """`bundle` and `bundle_load`: one of the members that are up, put out or into `dst`."""
+
+    action: ofp.Bundle
+    dst: Bits | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,6 +250,8 @@ Op = (
     | Emit
     | EmitBits
     | EmitVec
+    | Link
+    | Member
     | Flood
     | Punt
     | Lookup
@@ -333,9 +355,17 @@ class Compiler:
                 copy = Copy(pieces(src), pieces(dst))
                 yield from self._guarded((copy,), src.field, dst.field)
             case ofp.Output(port):
-                yield self._output(port)
+                yield self.output(port)
             case ofp.OutputReg(src):
                 yield EmitBits(pieces(src))
+            case ofp.OutputTrunc(port, max_len):
+                if port != OFPP_IN_PORT:
+                    # which the switch leaves out here (measured)
+                    yield Emit(port, max_len)
+            case ofp.Multipath(dst=dst):
+                yield Link(action, pieces(dst))
+            case ofp.Bundle(dst=bundle_dst):
+                yield Member(action, None if bundle_dst is None else pieces(bundle_dst))
             case ofp.Controller():
                 yield Punt(action.reason, action.userdata or b"", action.pause)
             case ofp.Resubmit(port, table, original):
@@ -377,7 +407,7 @@ class Compiler:
             case ofp.ClearActions():
                 yield ClearSet()
             case ofp.Enqueue(port, _):
-                yield self._output(port)
+                yield self.output(port)
             case (
                 ofp.Note()
                 | ofp.Sample()
@@ -411,7 +441,10 @@ class Compiler:
             yield Write(SLOT["metadata"].index, start, self._space.constant(width, part))
 
     @staticmethod
-    def _output(port: int) -> Op:
+    def output(port: int) -> Op:
+        """Return what an output to a port does; see also `engine.hashing`."""
+        if port == OFPP_TABLE:
+            return Lookup(0)
         if port == OFPP_CONTROLLER:
             return Punt("action")
         if OFPP_NORMAL <= port < OFPP_CONTROLLER:

@@ -17,6 +17,7 @@ from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.conntrack import Doubt
 from simverify.engine.state import EndVisit, Leaf, Restore, Run, Stack
+from simverify.packet.fields import OFPP_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +105,8 @@ def _leads_to_learn(ex: Executor, state: State, op: prog.Op) -> bool:
         case prog.Emit(port):
             # the bridge behind a patch port is in the same translation
             return End(state.bridge, port) in ex.patches
+        case prog.Member(action, None):
+            return bool(ex.patches) or OFPP_TABLE in action.members
         case prog.EmitBits() | prog.EmitVec() | prog.Flood():
             return bool(ex.patches)
         case _:

@@ -206,6 +206,7 @@ class Leaf:
         slots: its headers there.
         userdata: of the action that sent it to a controller.
         entered: the port by which it had come into the bridge; `State.note` fills it in.
+        max_len: to how many bytes the frame is cut, if it has more.
     """
 
     kind: LeafKind
@@ -218,6 +219,7 @@ class Leaf:
     userdata: bytes = b""
     entered: int = -1
     ports: Vec | None = None
+    max_len: int | None = None
 
     def brief(self) -> Leaf:
         """Return it without what does not matter any more."""

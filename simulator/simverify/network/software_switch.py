@@ -329,7 +329,12 @@ class SoftwareSwitch:
                 continue
             last = event.slots
             if event.kind in ("delivered", "lost"):
-                outputs.append(self._sent(event, frame, before))
+                sent = self._sent(event, frame, before)
+                if event.max_len is not None and frame is not None and sent.frame is not None:
+                    if len(sent.frame) != len(frame):
+                        unknown = unknown or "max_len of a packet with tags pushed or popped"
+                    sent = replace(sent, frame=sent.frame[: event.max_len])
+                outputs.append(sent)
             elif event.kind in ("punted", "expired"):
                 packet_ins.append(self._packet_in(event, frame, before))
             elif event.kind == "dropped":

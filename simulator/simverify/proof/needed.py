@@ -11,6 +11,7 @@ from simverify.proof.verdict import (
     AddressChoice,
     BucketChoice,
     EarlierChoice,
+    HashChoice,
     OrderChoice,
     PortChoice,
 )
@@ -62,6 +63,11 @@ def choice_result(topology: Topology, choice: Choice, value: int) -> ChoiceResul
         case "bucket":
             option = choice.options[min(value, len(choice.options) - 1)]
             return BucketChoice(name, choice.where, option)
+        case "hash":
+            if choice.options:
+                value = choice.options[min(value, len(choice.options) - 1)]
+            flow = choice.flows[0] if choice.flows else None
+            return HashChoice(name, flow_ref(topology, choice.bridge, choice.where, flow), value)
         case "nat-address":
             return AddressChoice(name, choice.where, address_text(value, choice.vec.width))
         case "earlier":

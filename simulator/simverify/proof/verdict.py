@@ -85,7 +85,18 @@ class EarlierChoice:
     connection: str
 
 
-ChoiceResult = OrderChoice | BucketChoice | PortChoice | AddressChoice | EarlierChoice
+@dataclass(frozen=True, slots=True)
+class HashChoice:
+    """The hash of a flow's multipath or bundle gives this number or port."""
+
+    switch: str
+    flow: FlowRef
+    value: int
+
+
+ChoiceResult = (
+    OrderChoice | BucketChoice | PortChoice | AddressChoice | EarlierChoice | HashChoice
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from simverify.proof.verdict import (
     AddressChoice,
     BucketChoice,
     EarlierChoice,
+    HashChoice,
     OrderChoice,
     PortChoice,
 )
@@ -101,6 +102,9 @@ def choice_lines(choices: Iterable[ChoiceResult], lead: str) -> Iterator[str]:
                 yield f"{lead}NAT in zone {zone} of {switch} takes the address {address}"
             case EarlierChoice(switch, zone, connection):
                 yield f"{lead}zone {zone} of {switch} has an earlier connection: {connection}"
+            case HashChoice(switch, flow, value):
+                yield f"{lead}the hash of multipath or bundle gives {value} in {switch}"
+                yield from flow_lines(flow, f"{blank}  of    ")
             case _:
                 assert_never(choice)
         lead = blank

@@ -14,6 +14,7 @@ from simverify.proof.verdict import (
     AddressChoice,
     BucketChoice,
     EarlierChoice,
+    HashChoice,
     OrderChoice,
     PortChoice,
 )
@@ -206,6 +207,8 @@ def choice_json(choice: ChoiceResult) -> Json:
             return {"kind": "nat-address", "switch": switch, "zone": zone, "address": address}
         case EarlierChoice(switch, zone, connection):
             return {"kind": "earlier", "switch": switch, "zone": zone, "connection": connection}
+        case HashChoice(switch, flow, value):
+            return {"kind": "hash", "switch": switch, "flow": flow_json(flow), "value": value}
         case _:
             assert_never(choice)
 

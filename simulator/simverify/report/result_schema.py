@@ -80,6 +80,10 @@ CHOICE: JsonSchema = {
             {"kind": {"const": "earlier"}, "switch": _TEXT, "zone": _COUNT, "connection": _TEXT},
             "the zone has this connection from before, or the tuple that NAT would like",
         ),
+        _object(
+            {"kind": {"const": "hash"}, "switch": _TEXT, "flow": FLOW, "value": _COUNT},
+            "the hash of the flow's multipath or bundle gives this number or port",
+        ),
     ]
 }
 TRACK_EVENT = _object(
