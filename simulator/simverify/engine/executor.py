@@ -586,7 +586,7 @@ class Executor:
                     yield from headers.reshape(self, state, frame, below, rest, op)
                     return
                 case prog.Isolated(program):
-                    back = outputs.returning(state, rest, clone=True)
+                    back = outputs.returning(state, rest, clone=True, full=self.explain)
                     inner = outputs.ending(self, state, back)
                     state.stack = Stack(
                         Run(program, 0, frame.table, frame.flow, frame.depth), inner

@@ -45,7 +45,7 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
 
     def bucket_run(now: State, index: int) -> Continue:
         program = ex.compiler.compile(executed(group.buckets[index].actions))
-        return _run_bucket(now, program, frame, f"bucket {index} of group {group_id}")
+        return _run_bucket(ex, now, program, frame, f"bucket {index} of group {group_id}")
 
     if group.type == "select":
         options = tuple(
@@ -112,7 +112,7 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
     state.hashed = state.hashed or hashed(state)
     _hash_asked(state)
     state.chosen = (*state.chosen, op.choice)
-    yield _run_bucket(state, op.program, frame, "the bucket that is taken")
+    yield _run_bucket(ex, state, op.program, frame, "the bucket that is taken")
 
 
 def _shared_bits(ex: Executor, state: State, frame: Run, group: GroupEntry) -> Vec | None:
@@ -148,8 +148,10 @@ def _hash_asked(state: State) -> None:
     state.resubmits = (0, 0)
 
 
-def _run_bucket(state: State, program: prog.Program, frame: Run, what: str) -> Continue:
-    state.stack = outputs.viewing(state, state.stack)
+def _run_bucket(
+    ex: Executor, state: State, program: prog.Program, frame: Run, what: str
+) -> Continue:
+    state.stack = outputs.viewing(state, state.stack, full=ex.explain)
     if program.ops:
         run = Run(program, 0, frame.table, frame.flow, state.depth + 1)
         state.stack = Stack(run, state.stack)

@@ -131,7 +131,7 @@ def send(ex: Executor, state: State, port: int, max_len: int | None = None) -> O
             on_wire = tuple([leaving[slot] for slot in WIRE])
             state.gathering.go(peer, on_wire, state.cond)
         return Continue(state)
-    state.stack = returning(state, remaining(state))
+    state.stack = returning(state, remaining(state), full=ex.explain)
     state.slots, state.astray = leaving, ()
     state.bridge, state.entered = peer.bridge, peer.port
     entered = list(ex.enter(state))
@@ -157,7 +157,7 @@ def patched(ex: Executor, state: State, port: int, peer: End) -> Outcome:
     for watch in ex.watches:
         if watch.outgoing and not state.rehearsing:
             ex.watch(watch, state, state.bridge, port)
-    state.stack = returning(state, remaining(state))
+    state.stack = returning(state, remaining(state), full=ex.explain)
     state.bridge, state.entered = peer.bridge, peer.port
     (entered,) = ex.enter(state, patch=True)
     return Settled(*entered)
@@ -270,15 +270,20 @@ def ending(ex: Executor, state: State, rest: Stack | None) -> Stack | None:
     return Stack(RunSet(), rest) if ex.bridges[state.bridge].gathers else rest
 
 
-def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack | None:
+def returning(
+    state: State, rest: Stack | None, *, clone: bool = False, full: bool = False
+) -> Stack | None:
     """Put a frame on the stack that takes the packet back, where anything is left to do.
 
     Args:
         state: which will be back.
         rest: what is then left to do.
         clone: what comes before is a clone().
+        full: even where nothing is left, so that the end of the translation shows.
     """
-    if rest is None or isinstance(rest.frame, (Restore, EndVisit)):
+    if rest is not None and isinstance(rest.frame, Restore):
+        return rest
+    if not full and (rest is None or isinstance(rest.frame, EndVisit)):
         return rest
     return Stack(
         Restore(
@@ -303,11 +308,11 @@ def returning(state: State, rest: Stack | None, *, clone: bool = False) -> Stack
     )
 
 
-def viewing(state: State, rest: Stack | None) -> Stack | None:
-    """Put a frame on the stack that takes back what the pipeline sees of the packet."""
-    if rest is None or isinstance(rest.frame, (View, EndVisit)):
-        return rest
-    if isinstance(rest.frame, Restore) and not rest.frame.clone:
+def viewing(state: State, rest: Stack | None, *, full: bool = False) -> Stack | None:
+    """Put a frame on the stack that takes back what the pipeline sees of the packet; see above."""
+    if rest is None or isinstance(rest.frame, EndVisit):
+        return Stack(View(state.slots), rest) if full else rest
+    if isinstance(rest.frame, View) or (isinstance(rest.frame, Restore) and not rest.frame.clone):
         return rest
     return Stack(View(state.slots), rest)
 

@@ -87,7 +87,10 @@ def leave(state: State, rest: Stack | None) -> None:
                 break
             case RunSet():
                 state.actset = ()
-            case Run() | Restore():
+            case Restore():
+                # clone() takes its changes back all the same
+                state.slots = rest.frame.slots
+            case Run():
                 pass
         rest = rest.rest
     state.stack = rest
@@ -138,6 +141,9 @@ def dropped_whole(ex: Executor, state: State, frame: Run, reason: str) -> Iterat
         isinstance(rest.frame, EndVisit)
         or (isinstance(rest.frame, Restore) and not rest.frame.clone)
     ):
+        if isinstance(rest.frame, (View, Restore)):
+            # buckets and clones take their changes back on the way out
+            state.slots = rest.frame.slots
         rest = rest.rest
     state.stack, state.actset = rest, ()
     del ex
@@ -216,7 +222,7 @@ def _by_length(
     for bit, where in ((1, state.cond & above), (0, state.cond & ~above)):
         if where.satisfiable():
             now = state.copy(where)
-            back = outputs.returning(now, below, clone=True)
+            back = outputs.returning(now, below, clone=True, full=ex.explain)
             now.stack = Stack(rest, outputs.ending(ex, now, back))
             width = sum(piece[2] for piece in dst)
             put_bits(ex.space, now, dst, ex.space.constant(width, bit))

@@ -104,7 +104,8 @@ def forked(
 
 def _recirculated(ex: Executor, tracked: State, copied: Slots, table: int) -> Outcome:
     """Go on with the copy at a table; what is left of the translation comes after it."""
-    tracked.stack = outputs.ending(ex, tracked, outputs.returning(tracked, tracked.stack))
+    back = outputs.returning(tracked, tracked.stack, full=ex.explain)
+    tracked.stack = outputs.ending(ex, tracked, back)
     tracked.slots, tracked.astray = copied, ()
     tracked.passes += 1
     tracked.recircs += 1

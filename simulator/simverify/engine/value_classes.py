@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.state import Run
-from simverify.packet.fields import SLOTS
+from simverify.packet.fields import OFPP_TABLE, SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -128,6 +128,8 @@ class ValueClasses:
                     yield table if op.table is None else op.table
                 case prog.Track() if op.table is not None:
                     yield op.table
+                case prog.Member(action) if OFPP_TABLE in action.members:
+                    yield 0
                 case _:
                     pass
             if isinstance(op, prog.EnterGroup):
@@ -151,8 +153,10 @@ class ValueClasses:
                     self._leave_out(dst)
                 case prog.EmitBits(bits) | prog.PushBits(bits) | prog.PopBits(bits):
                     self._leave_out(bits)
-                case prog.Larger(_, dst):
+                case prog.Larger(_, dst) | prog.Link(_, dst):
                     self._leave_out(dst)
+                case prog.Member(_, loaded) if loaded is not None:
+                    self._leave_out(loaded)
                 case prog.Track() if not isinstance(op.zone, int):
                     self._leave_out(op.zone)
                 case prog.Require(needs):

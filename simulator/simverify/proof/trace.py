@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from simverify.engine.state import Hop, Leaf, State
 from simverify.network.element import SOCKETS
 from simverify.openflow.parse import parse_match
+from simverify.packet.fields import SLOTS
 from simverify.proof.explain import flow_ref, hops_of
+from simverify.proof.flow_text import flow_text
 from simverify.proof.headers import (
     SYN,
     TCP,
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     from simverify.space import Set, Space
 
 
-_EVERYDAY = (("nw_ttl", 64), ("tp_src", 40000), ("nw_tos", 0))
+Everyday = tuple[tuple[str, int], ...]
+_EVERYDAY: Everyday = (("nw_ttl", 64), ("tp_src", 40000), ("nw_tos", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class TraceClass:
     Attributes:
         count: how many packets of the question may go this way (exactly).
         choices: what else must be so for the shown packet to go this way.
+        final: the flow at the end of the first translation, as `ofproto/trace` prints it.
     """
 
     count: int
@@ -73,6 +77,7 @@ class TraceClass:
     hops: tuple[HopResult, ...]
     choices: tuple[ChoiceResult, ...]
     header: Mapping[str, int]
+    final: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,9 @@ def trace(network: Network, sender: str, text: str, *, conversation: bool, concr
     packet = parse_match(Source("FLOW", text))
     machine = network.machine
     choices = machine.choices()
-    start, shown = _start(network, machine, sender, packet)
+    start, shown, everyday = _start(network, machine, sender, packet)
     if concrete:
-        start.cond = _one(machine, start)
+        start.cond = _one(machine, start, everyday)
     executor = machine.executor(choices)
     finals = executor.run([start.copy()])
     variables = {v for vec in start.slots for v in vec.variables()}
@@ -108,7 +113,10 @@ def trace(network: Network, sender: str, text: str, *, conversation: bool, concr
     return Trace(shown, packets, tuple(classes), judgement)
 
 
-def _start(network: Network, machine: Machine, sender: str, packet: Match) -> tuple[State, str]:
+def _start(
+    network: Network, machine: Machine, sender: str, packet: Match
+) -> tuple[State, str, Everyday]:
+    """Return where packets start, the sender's name, and what values one of them has at best."""
     topology, space = machine.network, machine.space
     element, _, port = sender.partition(".")
     switch = topology.elements.get(element)
@@ -130,7 +138,8 @@ def _start(network: Network, machine: Machine, sender: str, packet: Match) -> tu
         state = State(within, slots)
         state.bridge = topology.index[element]
         state.entered = switch.ports[port]
-        return state, sender
+        # as for ofproto/trace: what is not said is 0
+        return state, sender, ()
     party = network.party(sender)
     if not of_family(party.addresses, family_of(packet)):
         span = Span(Source("FROM", sender), 0, len(sender))
@@ -145,14 +154,14 @@ def _start(network: Network, machine: Machine, sender: str, packet: Match) -> tu
     state = State(within, slots)
     state.bridge = topology.index[party.element]
     state.entered = topology.elements[party.element].ports[SOCKETS]
-    return state, party.name
+    return state, party.name, _EVERYDAY
 
 
-def _one(machine: Machine, start: State) -> Set:
+def _one(machine: Machine, start: State, everyday: Everyday) -> Set:
     """Return one packet of a start: everyday values, else zeros, where it is open."""
     space = machine.space
     cond = start.cond
-    for name, value in _EVERYDAY:
+    for name, value in everyday:
         vec = start.slots[index(name)]
         smaller = cond & space.matches(vec, value, (1 << vec.width) - 1)
         if smaller.satisfiable():
@@ -215,6 +224,9 @@ def _class(
         tuple(hops_of(space, topology, shown, values_of)),
         tuple(choice_result(topology, c, space.value_of(c.vec, assignment)) for c in needed),
         header,
+        flow_text(
+            {slot.name: space.value_of(shown.slots[slot.index], values_of) for slot in SLOTS}
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from simverify.report.json import (
 from simverify.report.passes import passes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from simverify.proof.trace import Ending, Trace, TraceClass
     from simverify.report.json import Json
@@ -40,22 +40,31 @@ def concrete_json(trace: Trace, network: Network) -> Json:
     """Return the way of the one packet of a trace; where choices differ, the first of its ways."""
     way = trace.classes[0]
     outputs = list(_outputs(way, network))
+    elements = network.topology.elements
+    passes = [made for hop in way.hops for made in passes_of(hop, elements[hop.at].pipeline.groups)]
     return {
         "simverify": __version__,
         "packet": way.packet,
-        "final": way.endings[-1].packet if way.endings else way.hops[-1].packet,
+        "final": _final(way, passes, network),
         "outputs": outputs,
-        "passes": [
-            _pass_json(made)
-            for hop in way.hops
-            for made in passes_of(hop, network.topology.elements[hop.at].pipeline.groups)
-        ],
+        "passes": [_pass_json(made) for made in passes],
         "dropped_by": None if outputs else _dropped_by(way),
         "endings": [_ending_json(ending) for ending in way.endings],
         "choices": [choice_json(choice) for choice in way.choices],
         "ways": len(trace.classes),
         "conversation": conversation_json(trace),
     }
+
+
+def _final(way: TraceClass, passes: Sequence[Pass], network: Network) -> str:
+    """Return the flow after the last action; of several datapath passes, the packet at its end."""
+    elements = [network.topology.elements[hop.at] for hop in way.hops]
+    one = {(element.kind, element.tracker) for element in elements} == {
+        ("switch", elements[0].tracker)
+    }
+    if one and all(made.recirculated_by is None for made in passes):
+        return way.final
+    return way.endings[-1].packet if way.endings else way.hops[-1].packet
 
 
 def conversation_json(trace: Trace) -> Json | None:
