@@ -350,6 +350,12 @@ def test_a_pause_ends_the_packet(pair: Pair, flows: str, ports: tuple[int, ...])
     "flows",
     [
         *(f"actions=check_pkt_larger({n})->NXM_NX_REG0[0],{SHOW},output:2" for n in (53, 54)),
+        *(
+            f"ip actions=push_mpls:0x8847,check_pkt_larger({n})->NXM_NX_REG0[0],{SHOW},output:2"
+            for n in (57, 58)
+        ),
+        "ip actions=push_mpls:0x8847,push_mpls:0x8847,pop_mpls:0x8847,pop_mpls:0x0800,"
+        f"check_pkt_larger(53)->NXM_NX_REG0[0],{SHOW},output:2",
         f"actions=resubmit(,1),{SHOW},output:3\n"
         f"table=1 actions=check_pkt_larger(10)->NXM_NX_REG0[0],{SHOW},output:2",
         f"actions=resubmit(,1),{SHOW},output:3\n"

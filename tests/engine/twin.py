@@ -149,7 +149,7 @@ class Twin:
         where = space.true
         for place in WIRE:
             vec = leaf.slots[place]
-            if SLOTS[place].name == "quoted" and not vec.value:
+            if SLOTS[place].name == "grown" or (SLOTS[place].name == "quoted" and not vec.value):
                 continue
             value = found.get(SLOTS[place].name, 0)
             where = where & space.matches(vec, value, (1 << vec.width) - 1)

@@ -34,9 +34,11 @@ _TCI, _TCI1, _TPID, _TPID1 = (
     SLOT[name].index for name in ("vlan_tci", "vlan_tci1", "vlan_tpid", "vlan_tpid1")
 )
 _LABELS = tuple(SLOT[f"mpls_lse{n}"].index for n in range(MAX_LABELS))
-_DL_TYPE, _TOS, _TTL, _BURIED = (
-    SLOT[name].index for name in ("dl_type", "nw_tos", "nw_ttl", "buried")
+_DL_TYPE, _TOS, _TTL, _BURIED, _GROWN = (
+    SLOT[name].index for name in ("dl_type", "nw_tos", "nw_ttl", "buried", "grown")
 )
+_LABEL = 4
+"""Bytes of an MPLS label."""
 _QUOTED = tuple(slot.index for slot in SLOT.values() if slot.name.startswith("quoted"))
 
 
@@ -109,6 +111,13 @@ def _labels(ex: Executor, state: State) -> int | None:
     return MAX_LABELS
 
 
+def _grow(ex: Executor, state: State, size: int) -> None:
+    """Count bytes that a packet has more (or less) than when it came in; see `stacking.larger`."""
+    old = state.slots[_GROWN]
+    assert old.constant
+    state.put(_GROWN, ex.space.constant(old.width, old.value + size & 0xFFFF))
+
+
 def _push_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
     space = ex.space
     dl_type = state.slots[_DL_TYPE]
@@ -127,6 +136,7 @@ def _push_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterat
         _shift(state, tuple(zip(_LABELS[count - 1 :: -1], _LABELS[count:0:-1], strict=True)))
         state.put(_LABELS[0], space.replace(state.slots[_LABELS[0]], 8, space.constant(1, 0)))
         state.put(_DL_TYPE, space.constant(16, ethertype))
+        _grow(ex, state, _LABEL)
         yield Continue(state)
         return
     if any(state.slots[slot] is not ex.blank[slot] for slot in _QUOTED):
@@ -162,6 +172,7 @@ def _buried(ex: Executor, state: State, ethertype: int) -> Outcome:
         state.put(slot.index, ex.blank[slot.index])
     state.put(_BURIED, vec)
     state.put(_DL_TYPE, ex.space.constant(16, ethertype))
+    _grow(ex, state, _LABEL)
     return Continue(state)
 
 
@@ -175,6 +186,7 @@ def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterato
     ):
         yield from ex.give_up(state, frame, "pop_mpls of more labels than are known")
         return
+    _grow(ex, state, -_LABEL)
     for place in range(1, count):
         state.put(_LABELS[place - 1], state.slots[_LABELS[place]])
     state.put(_LABELS[count - 1], ex.blank[_LABELS[count - 1]])

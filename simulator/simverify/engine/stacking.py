@@ -41,7 +41,7 @@ TOO_DEEP = f"more than {MAX_DEPTH} levels of resubmit: the switch drops the whol
 _ACTSET_OUTPUT = SLOT["actset_output"].index
 _TAGS = (SLOT["vlan_tci"].index, SLOT["vlan_tci1"].index)
 _TAGGED = 0x1000
-_CT_STATE = SLOT["ct_state"].index
+_CT_STATE, _GROWN = SLOT["ct_state"].index, SLOT["grown"].index
 _ORIGINAL = tuple(
     (SLOT[name].index, SLOT[f"ct_{name}"].index)
     for name in ("nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "nw_proto", "tp_src", "tp_dst")
@@ -213,7 +213,8 @@ def _by_length(
             yield from ex.give_up(state, frame, "check_pkt_larger: how many tags is not known")
             return
         tags += bool(state.slots[slot].value & _TAGGED)
-    bound = length + 1 - 4 * tags
+    grown = state.slots[_GROWN].value
+    bound = length + 1 - 4 * tags - (grown - 0x10000 if grown & 0x8000 else grown)
     if state.length is not None:
         above = ex.space.true if state.length >= bound else ex.space.false
     else:

@@ -30,7 +30,7 @@ _PORTS = {"tp_src": (0, 2), "tp_dst": (2, 2)}
 _ICMP = {"icmp_type": (0, 1), "icmp_code": (1, 1)}
 _MPLS = (wire.ETH_MPLS, wire.ETH_MPLS_MCAST)
 _LABELS = ("mpls_lse0", "mpls_lse1", "mpls_lse2")
-_IGNORED = ("damaged", "fragment", "quoted")
+_IGNORED = ("damaged", "fragment", "quoted", "grown")
 """Said of a frame, not written in it."""
 _QUOTED = ("quoted_src", "quoted_dst", "quoted_sport", "quoted_dport")
 _CHECKSUM_AT = {wire.TCP: 16, wire.UDP: 6, wire.ICMPV6: 2, wire.ICMP: 2}

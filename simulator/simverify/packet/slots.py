@@ -178,6 +178,7 @@ _HIDDEN_ROWS: tuple[tuple[str, int], ...] = (
     ("quoted_dst", 128),
     ("quoted_sport", 32),
     ("quoted_dport", 32),
+    ("grown", 16),  # bytes of MPLS labels that were pushed since it came in, less those popped
     ("buried", 902),  # what stands behind MPLS labels, see `BURIED`; 0 where that is not known
 )
 FRAGMENT_UNKNOWN, FRAGMENT_SHORT = 0, 1
