@@ -94,9 +94,7 @@ class HashChoice:
     value: int
 
 
-ChoiceResult = (
-    OrderChoice | BucketChoice | PortChoice | AddressChoice | EarlierChoice | HashChoice
-)
+ChoiceResult = OrderChoice | BucketChoice | PortChoice | AddressChoice | EarlierChoice | HashChoice
 
 
 @dataclass(frozen=True, slots=True)
