@@ -56,6 +56,12 @@ def test_flows_of_equal_priority_cover_nothing() -> None:
     assert findings("priority=9,ip actions=1\npriority=9,tcp actions=1\n") == ()
 
 
+def test_a_flow_that_times_out_covers_nothing() -> None:
+    """When it is gone, packets hit what was below it."""
+    for timeout in ("idle_timeout", "hard_timeout"):
+        assert findings(f"{timeout}=9,priority=9,ip actions=1\npriority=8,tcp actions=2\n") == ()
+
+
 def test_flows_of_equal_priority_that_disagree_are_ambiguous() -> None:
     """The witness is what both match, without what flows above take."""
     text = (

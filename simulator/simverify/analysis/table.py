@@ -111,13 +111,16 @@ class Table:
         values, masks = self._values, self._masks
         priority = np.array([flow.priority for flow in flows], np.int64)
         clause = np.array([_is_clause(flow) for flow in flows], bool)
+        # one that times out gives back what it takes
+        passing = [bool(flow.idle_timeout or flow.hard_timeout) for flow in flows]
+        stays = ~clause & ~np.array(passing, bool)
         deeds: dict[Actions, int] = {}
         deed = np.array([deeds.setdefault(flow.actions, len(deeds)) for flow in flows])
 
         def wanted(one: Rows, other: Rows) -> NDArray[np.bool_]:
             """Whether the other takes packets from the one, or either may take them."""
             difference = priority[other] - priority[one]
-            takes = (difference > 0) & ~clause[other]
+            takes = (difference > 0) & stays[other]
             equal = (difference == 0) & (one < other) & (deed[one] != deed[other])
             matters: NDArray[np.bool_] = takes | equal & ~clause[one] & ~clause[other]
             return matters
