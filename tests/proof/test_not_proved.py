@@ -42,6 +42,23 @@ table=1,tcp,ct_state=+est actions=output:2
     assert result.judgement.conversation[0].flags == "SYN"
 
 
+def test_every_zone_that_a_register_may_name_is_asked(small: Small) -> None:
+    """Four zones by the port; in one of them the answer is dropped."""
+    flows = """\
+table=0,in_port=1,tcp actions=move:NXM_OF_TCP_SRC[0..1]->NXM_NX_REG0[0..1],\
+ct(commit,zone=NXM_NX_REG0[0..15],table=1)
+table=0,in_port=2,tcp actions=move:NXM_OF_TCP_DST[0..1]->NXM_NX_REG0[0..1],\
+ct(zone=NXM_NX_REG0[0..15],table=1)
+table=1,priority=2,tcp,ct_state=+rpl,reg0=2 actions={drop}
+table=1,priority=1,tcp,ct_state=+est+rpl actions=output:1
+table=1,priority=1,tcp,ct_state=-rpl-inv actions=output:2
+"""
+    assert small.ask(flows.format(drop="output:1")).verdict == "proved"
+    result = small.ask(flows.format(drop="drop"))
+    assert result.verdict == "refuted"
+    assert result.judgement.conversation[0].header["tp_src"] % 4 == 2
+
+
 def test_a_denied_packet_may_come_a_third_time(small: Small) -> None:
     """Each of the first two opens a part of the way."""
     flows = """\

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from simverify.engine.outcome import Outcome
     from simverify.engine.state import Run, Slots, State
 
+MAX_ZONES = 64
+"""How many zones an open value of a register may mean."""
 MAX_RECIRCULATIONS = 6
 """The userspace datapath drops the packet at the seventh."""
 
@@ -32,14 +34,29 @@ def track(ex: Executor, state: State, frame: Run, op: prog.Track) -> Iterator[Ou
         untrack(ex, state)
         yield Continue(state)
         return
-    zone_vec = None if isinstance(op.zone, int) else bits_of(ex.space, state, op.zone)
-    if zone_vec is not None and not zone_vec.constant:
-        yield from ex.give_up(state, frame, "the zone of a ct() is not known")
-        return
-    zone = op.zone if isinstance(op.zone, int) else zone_vec.value  # type: ignore[union-attr]
     if not _has_all(ex, state, op.exec_):
         yield from ex.give_up(state, frame, "exec() reads what the packet may lack")
         return
+    if isinstance(op.zone, int):
+        yield from _track_in(ex, state, frame, op, op.zone)
+        return
+    vec = bits_of(ex.space, state, op.zone)
+    rest = state.cond
+    for _ in range(MAX_ZONES):
+        assignment = ex.space.witness(rest)
+        assert assignment is not None
+        zone = ex.space.value_of(vec, assignment)
+        where = rest & ex.space.matches(vec, zone, (1 << vec.width) - 1)
+        rest = rest & ~where
+        yield from _track_in(ex, state.copy(where), frame, op, zone)
+        if not rest.satisfiable():
+            return
+    yield from ex.give_up(state.copy(rest), frame, f"a ct() in more than {MAX_ZONES} zones")
+
+
+def _track_in(
+    ex: Executor, state: State, frame: Run, op: prog.Track, zone: int
+) -> Iterator[Outcome]:
     asked = Asked(op, ex.bridges[state.bridge].tracker, zone)
     for part in outputs.committed(ex, state):
         packet = part.copy()

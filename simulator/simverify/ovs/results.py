@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simverify.engine.table import checks_of
 from simverify.openflow.parse import parse_match
-from simverify.ovs.replay import RealNetwork, Replayed
+from simverify.ovs.replay import Difference, RealNetwork, Replayed
 from simverify.packet.fields import SLOTS
 from simverify.proof.verdict import Exchange, FlowRef, HopResult, OrderChoice, TableStep
 from simverify.text import Diagnostic, InputError, Source, Span
@@ -98,6 +98,13 @@ def _replay(path: Path, overrides: Overrides, result: Mapping[str, Any]) -> Repl
         if c["kind"] == "order"
     ]
     conversation = [_exchange(packet) for packet in result["conversation"]]
+    for choice in result["choices"]:
+        if choice["kind"] == "earlier" and choice["connection"] != "none":
+            zone = f"in zone {choice['zone']} of {choice['switch']}"
+            missing = Difference(
+                1, 1, f"an earlier connection {zone}", "nobody opened one: it cannot be replayed"
+            )
+            return Replayed(result["case"], result["verdict"], len(conversation), missing)
     # a network for each result: its flows are added in the order that its choices ask for
     with RealNetwork(network.topology, choices) as real:
         difference = real.compare(conversation)

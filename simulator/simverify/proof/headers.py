@@ -352,6 +352,8 @@ def packet_text(header: Mapping[str, int]) -> str:
             f"nw_dst={IPv4Address(get('nw_dst', 0))}",
         ]
     parts = [name, *vlan, *macs, *addresses]
+    if get("ipv6_label"):
+        parts.append(f"ipv6_label={header['ipv6_label']:#x}")
     if name in ("ip", "ipv6"):
         parts.append(f"nw_proto={proto}")
     parts += [f"nw_tos={get('nw_tos', 0) & 0xFC}", f"nw_ecn={get('nw_tos', 0) & 3}"]
