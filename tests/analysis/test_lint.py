@@ -152,6 +152,12 @@ def test_a_clause_below_a_flow_that_takes_its_packets_is_dead() -> None:
     assert [lines((one.flow,)) for one in found if isinstance(one, DeadFlow)] == [[1]]
 
 
+def test_a_match_on_no_conjunction_covers_nothing() -> None:
+    """A packet whose conjunction stands above is looked up with its conj_id, and falls through."""
+    text = CONJUNCTION + "priority=5,conj_id=0,ip actions=1\npriority=4,udp actions=2\n"
+    assert findings(text) == ()
+
+
 def test_a_conjunction_without_a_clause_is_suspicious() -> None:
     """It never matches; likewise one whose clauses have several priorities."""
     text = CONJUNCTION.replace("priority=9,tcp", "priority=8,tcp")

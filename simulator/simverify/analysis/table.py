@@ -18,7 +18,7 @@ from simverify.analysis.escape import Covered, Escaped, Undecided, escape, neede
 from simverify.analysis.overlap import overlapping
 from simverify.analysis.possible import impossible
 from simverify.openflow.actions import Conjunction
-from simverify.packet.fields import SLOT
+from simverify.packet.fields import SLOT, STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
 
 _CONJ_ID = SLOT["conj_id"].index
+_CONJ_FIELD = STORAGE[_CONJ_ID]
 _MANY, _TRIES, _SEED = 200, 4, 1
 MAX_DOUBTS = 1_000_000
 _NOBODY = -1
@@ -111,9 +112,7 @@ class Table:
         values, masks = self._values, self._masks
         priority = np.array([flow.priority for flow in flows], np.int64)
         clause = np.array([_is_clause(flow) for flow in flows], bool)
-        # one that times out gives back what it takes
-        passing = [bool(flow.idle_timeout or flow.hard_timeout) for flow in flows]
-        stays = ~clause & ~np.array(passing, bool)
+        stays = ~clause & np.array([_stays(flow) for flow in flows], bool)
         deeds: dict[Actions, int] = {}
         deed = np.array([deeds.setdefault(flow.actions, len(deeds)) for flow in flows])
 
@@ -257,6 +256,17 @@ def _whole(
     for i, j in zip(low[inside].tolist(), high[inside].tolist(), strict=True):
         found.setdefault(i, j)
     return found
+
+
+def _stays(flow: Flow) -> bool:
+    """Whether a flow takes what it matches for good.
+
+    One that times out gives it back; one that matches on a conj_id of 0 does not take a packet
+    whose conjunction stands above it.
+    """
+    if flow.idle_timeout or flow.hard_timeout:
+        return False
+    return not any(term.field is _CONJ_FIELD and not term.value for term in flow.match.terms)
 
 
 def _is_clause(flow: Flow) -> bool:
