@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from simverify.analysis import lint
+from simverify.analysis import DeadFlow, lint
 from simverify.analysis.table import Dead, Impossible, Live, Table
 from simverify.openflow import Match, Term, format_match, parse_flows
 from simverify.ovs.instance import Instance
@@ -94,3 +94,38 @@ def test_what_a_real_switch_makes_is_not_called_impossible() -> None:
         said = instance.trace("br0", "in_port=1")
     assert "load:0x3->NXM_NX_REG0[]" in said
     assert lint(parse_flows(text).checked()).findings == ()
+
+
+def test_a_real_switch_hits_what_lies_below_a_match_on_no_conjunction() -> None:
+    """The packet's conjunction is whole, so it is looked up with its conj_id; nothing is dead."""
+    text = (
+        "priority=10,ip,nw_src=10.0.0.0/8 actions=conjunction(7,1/2)\n"
+        "priority=10,tcp,tp_dst=80 actions=conjunction(7,2/2)\n"
+        "priority=5,conj_id=0,ip actions=load:1->NXM_NX_REG0[]\n"
+        "priority=4,ip actions=load:2->NXM_NX_REG0[]\n"
+    )
+    with Instance() as instance:
+        instance.add_bridge("br0", {"p1": 1})
+        instance.add_flows("br0", text)
+        below = instance.trace("br0", "in_port=1,tcp,nw_src=10.1.1.1,tcp_dst=80")
+        above = instance.trace("br0", "in_port=1,tcp,nw_src=11.1.1.1,tcp_dst=80")
+    assert "load:0x2->NXM_NX_REG0[]" in below
+    assert "load:0x1->NXM_NX_REG0[]" in above
+    assert not any(isinstance(one, DeadFlow) for one in lint(parse_flows(text).checked()).findings)
+
+
+def test_a_real_switch_asks_no_clause_below_the_flow_that_is_hit() -> None:
+    """So a clause whose packets a flow above takes is dead, and the conjunction with it."""
+    text = (
+        "priority=10,ip,nw_src=10.0.0.0/8 actions=load:1->NXM_NX_REG0[]\n"
+        "priority=9,ip,nw_src=10.0.0.1 actions=conjunction(7,1/2)\n"
+        "priority=9,tcp,tp_dst=80 actions=conjunction(7,2/2)\n"
+        "priority=11,conj_id=7,ip actions=load:2->NXM_NX_REG0[]\n"
+    )
+    with Instance() as instance:
+        instance.add_bridge("br0", {"p1": 1})
+        instance.add_flows("br0", text)
+        said = instance.trace("br0", "in_port=1,tcp,nw_src=10.0.0.1,tcp_dst=80")
+    assert "load:0x1->NXM_NX_REG0[]" in said
+    dead = [one for one in lint(parse_flows(text).checked()).findings if isinstance(one, DeadFlow)]
+    assert [one.flow.origin.line for one in dead if one.flow.origin] == [2]
