@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from simverify.engine.tunnel import Tunnel
 from simverify.network import Element, Topology
 from simverify.openflow import parse_flows, parse_groups
 from simverify.openflow.pipeline import Pipeline
@@ -47,7 +49,12 @@ class Packet:
 
 def pipeline(flows: Path, groups: Path | None, ports: Mapping[str, int]) -> Pipeline:
     """Return the tables of a switch as they were dumped."""
-    read = parse_flows(Source(str(flows), flows.read_text()), ports=ports).checked()
+    if flows.exists():
+        text = flows.read_text()
+    else:
+        with gzip.open(f"{flows}.gz", "rt") as packed:
+            text = packed.read()
+    read = parse_flows(Source(str(flows), text), ports=ports).checked()
     found: tuple[GroupEntry, ...] = ()
     if groups is not None and groups.exists():
         found = parse_groups(Source(str(groups), groups.read_text()), ports=ports).checked()
@@ -61,7 +68,9 @@ def antrea(folder: Path) -> Topology:
     tables = pipeline(folder / "flows.txt", folder / "groups.txt", ports)
     quiet = no_flood(folder / "show.txt")
     # What the bridge's own port was given was not recorded, and is not looked at.
-    tunnels = frozenset(name for name in ports if name == "antrea-tun0")
+    tunnels = {
+        name: Tunnel("geneve", in_key=None, out_key=None) for name in ports if name == "antrea-tun0"
+    }
     bridge = Element("br-int", "switch", tables, ports, "dp", quiet, tunnels=tunnels)
     return Topology({"br-int": bridge}, [])
 

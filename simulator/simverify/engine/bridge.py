@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.engine.table import Table
+    from simverify.engine.tunnel import Tunnel
     from simverify.openflow.flow import GroupEntry
 
 
@@ -40,7 +41,8 @@ class Bridge:
         vlans: the VLANs of ports for NORMAL; those that are not here carry all.
         fdb_whole: `fdb` is all that NORMAL knows: packets to other addresses are flooded.
         down: ports without a link, for groups that watch them.
-        tunnels: ports that need a `tun_dst` from the flows (remote_ip=flow).
+        tunnels: the options of tunnel ports.
+        tlv_map: (class, type, length) of a Geneve option -> the N of its tun_metadataN.
         frags: what it does with fragments, see `fragments`.
     """
 
@@ -59,7 +61,8 @@ class Bridge:
     vlans: Mapping[int, PortVlan] = field(default_factory=dict)
     fdb_whole: bool = False
     down: frozenset[int] = frozenset()
-    tunnels: frozenset[int] = frozenset()
+    tunnels: Mapping[int, Tunnel] = field(default_factory=dict)
+    tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class Taken:
 class DecidedChoices(Choices):
     """Decides among buckets as it is told, else for the first; other choices stay open.
 
+    `nat_ports` has the ports that NAT may take, each with the packet's own.
+
     Args:
         space: of the states that run.
         wanted: (bridge, group) -> bucket, counted from 0.
@@ -37,6 +39,7 @@ class DecidedChoices(Choices):
         self._wanted = wanted
         self._blocks_used = 0
         self.taken_buckets: list[Taken] = []
+        self.nat_ports: list[tuple[Vec, Vec]] = []
 
     def bucket(
         self,
@@ -68,6 +71,12 @@ class DecidedChoices(Choices):
         del key, flow
         vec = self._space.constant(max(1, (count - 1).bit_length()), 0)
         return Choice("hash", vec, bridge, table, options=options)
+
+    def nat_port(self, key: Hashable, port: Vec, bridge: int, zone: int) -> Choice:
+        """Return the choice of a port, and note which port the packet has of its own."""
+        choice = super().nat_port(key, port, bridge, zone)
+        self.nat_ports.append((choice.vec, port))
+        return choice
 
     def _block(self, name: str, width: int) -> Vec:
         # One packet's open choices are settled before the next comes, so variables are used again.

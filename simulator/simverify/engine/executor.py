@@ -117,12 +117,15 @@ class Executor:
 
     # the queue
 
-    def run(self, starts: Iterable[State], first: int = 0) -> list[State]:
+    def run(
+        self, starts: Iterable[State], first: int = 0, further: Sequence[int] = ()
+    ) -> list[State]:
         """Run states to their ends.
 
         Args:
             starts: each at the port `entered` of its bridge, with empty stack.
             first: the table where they begin.
+            further: slots that they bring beside the packet's headers, such as tunnel fields.
 
         Returns:
             Final states, each with at least one leaf in its record; their conditions cover the
@@ -176,7 +179,8 @@ class Executor:
             start.gathering = self.gathering
             began = began | start.cond
             kept.update(v for vec in start.slots for v in vec.variables())
-            alone = settle((s, None if t is None else first) for s, t in self.enter(start))
+            begun = self.enter(start, further=further)
+            alone = settle((s, None if t is None else first) for s, t in begun)
             if alone is not None:
                 wait(*alone)
                 alone = None
@@ -220,14 +224,17 @@ class Executor:
 
     # visits
 
-    def enter(self, state: State, *, patch: bool = False) -> Iterator[tuple[State, int | None]]:
+    def enter(
+        self, state: State, *, patch: bool = False, further: Iterable[int] = ()
+    ) -> Iterator[tuple[State, int | None]]:
         """Take a packet in by port `state.entered` of `state.bridge`.
 
         By a patch port the datapath's packet goes on: what conntrack knows of it stays, and so
-        does the count of recirculations; the pipeline begins with registers of its own.
+        does the count of recirculations; the pipeline begins with registers of its own. By a
+        tunnel port come the tunnel fields.
         """
         slots = list(self.blank)
-        for slot in (*WIRE, *((_PKT_MARK,) if patch else ())):
+        for slot in (*WIRE, *((_PKT_MARK,) if patch else further)):
             slots[slot] = state.slots[slot]
         if state.entered == SEVERAL:
             slots[_IN_PORT] = state.slots[_IN_PORT]

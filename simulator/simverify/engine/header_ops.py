@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from simverify.engine.program import Op
     from simverify.openflow.actions import Action
     from simverify.packet.fields import Field
-    from simverify.space import Space
+    from simverify.space import Space, Vec
 
 _CT_VALID = sum(CT_STATE_BITS[name] for name in ("new", "est", "rpl"))
 _IP_ANY = Need(SLOT["dl_type"].index, 0xFFFF, (0x0800, 0x86DD))
 _MPLS = Need(SLOT["dl_type"].index, 0xFFFF, (0x8847, 0x8848))
 _NOT_LATER = Need(SLOT["nw_frag"].index, 2, (0,))
+_PRESENT = SLOT["tun_metadata_present"].index
 _UNWRITABLE = ("dl_vlan", "dl_vlan_pcp")
 """Fields without a name on OpenFlow's wire: the switch takes a set_field of one for another's."""
 
@@ -88,8 +89,19 @@ def header_ops(space: Space, action: Action) -> Iterator[Op]:
             yield from guarded((_MPLS,), (Reshape(action),))
         case ofp.SetTunnel(tun_id, _):
             yield Write(SLOT["tun_id"].index, 0, space.constant(64, tun_id))
+        case ofp.DeleteField(field):
+            ((slot, number),) = [(part.slot, int(field.name[12:])) for part in field.parts]
+            assert slot is not None
+            yield Write(slot.index, 0, space.constant(slot.width, 0))
+            yield Write(_PRESENT, number, space.constant(1, 0))
         case _:
             yield Unmodelled(type(action).__name__)
+
+
+def there(space: Space, field: Field) -> Iterator[tuple[int, int, Vec]]:
+    """Yield the bit that says that a tunnel has an option, if the field is one: (slot, bit, 1)."""
+    if field.name.startswith("tun_metadata"):
+        yield _PRESENT, int(field.name[12:]), space.constant(1, 1)
 
 
 def ip_any() -> tuple[Need, ...]:

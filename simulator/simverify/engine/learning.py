@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from simverify.engine.header_ops import there
 from simverify.engine.program import NOWHERE, EmitVec, Program, Write, pieces
 from simverify.engine.state import Learned, bits_of, put_bits
 from simverify.engine.table import Clash, Hit, Level, Rule
@@ -41,12 +42,12 @@ def learn(
         _result(ex, state, action, 1)
         return None
     made = _made(ex.space, state, action, by)
-    there = [flow for flow in state.learned if _place(flow) == _place(made)]
-    same = [flow for flow in there if flow.checks == made.checks]
+    beside = [flow for flow in state.learned if _place(flow) == _place(made)]
+    same = [flow for flow in beside if flow.checks == made.checks]
     if action.limit and not same:
-        room = action.limit - _static(ex, made) - len({flow.checks for flow in there})
+        room = action.limit - _static(ex, made) - len({flow.checks for flow in beside})
         if room <= 0:
-            if any(_may_be_one(one, made) for one in there):
+            if any(_may_be_one(one, made) for one in beside):
                 return "whether learn() has reached its limit depends on the packets"
             _result(ex, state, action, 0)
             return None
@@ -103,11 +104,13 @@ def _made(space: Space, state: State, action: ofp.Learn, by: Flow) -> Learned:
         match spec:
             case ofp.LearnMatch(dst, _):
                 checks.extend(_spread(space, value, dst))
+                checks.extend(there(space, dst.field))
                 if value.constant:
                     mask = (1 << dst.width) - 1
                     terms.append(Term(dst.field, value.value << dst.start, mask << dst.start))
             case ofp.LearnLoad(dst, _):
                 ops.extend(Write(slot, at, vec) for slot, at, vec in _spread(space, value, dst))
+                ops.extend(Write(slot, at, vec) for slot, at, vec in there(space, dst.field))
                 if value.constant:
                     actions.append(ofp.Load(value.value, dst))
             case ofp.LearnOutput(_):

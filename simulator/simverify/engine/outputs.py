@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import normal
+from simverify.engine import normal, tunnel
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
@@ -24,7 +24,7 @@ from simverify.engine.state import (
     Stack,
     View,
 )
-from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT, SLOTS
+from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _IN_PORT = SLOT["in_port"].index
 _VLAN = SLOT["vlan_tci"].index
 _DL_TYPE = SLOT["dl_type"].index
-_TUNNEL_DST = (SLOT["tun_dst"].index, SLOT["tun_ipv6_dst"].index)
 _PORT_BITS, _PORT_MASK = 16, 0xFFFF
 _BACK = "it would leave by the port it came in by"
 _MOST_TAGS = 64
@@ -77,17 +76,12 @@ def _to_port(
     if port not in ex.bridges[state.bridge].ports:
         yield Continue(state, f"there is no port {port}")
         return
-    if port in ex.bridges[state.bridge].tunnels:
-        none = state.cond
-        for slot in _TUNNEL_DST:
-            none = none & ex.space.matches(state.slots[slot], 0, (1 << SLOTS[slot].width) - 1)
-        if none.satisfiable():
-            yield Continue(state.copy(none), "a tunnel without tun_dst leads nowhere")
-            state = state.copy(state.cond & ~none)
-            if not state.cond.satisfiable():
-                return
+    options = ex.bridges[state.bridge].tunnels.get(port)
     for part in committed(ex, state):
-        yield send(ex, part, port, max_len)
+        if options is None:
+            yield send(ex, part, port, max_len)
+        else:
+            yield from tunnel.output(ex, part, port, options, max_len)
 
 
 def _within(state: State, max_len: int) -> bool:
@@ -95,21 +89,36 @@ def _within(state: State, max_len: int) -> bool:
     return state.length is not None and state.length + _MOST_TAGS <= max_len
 
 
-def send(ex: Executor, state: State, port: int, max_len: int | None = None) -> Outcome:
-    """Put the packet out of a port that exists; follow it over the link."""
+def send(
+    ex: Executor,
+    state: State,
+    port: int,
+    max_len: int | None = None,
+    *,
+    through: End | None = None,
+) -> Outcome:
+    """Put the packet out of a port that exists; follow it over the link.
+
+    Args:
+        ex: runs it.
+        state: the packet.
+        port: the port's number.
+        max_len: what is longer is cut.
+        through: the other end of a tunnel, where the port is one and somebody takes the packet.
+    """
     bridge = ex.bridges[state.bridge]
     state.emitted = True
-    peer = ex.links.get(End(state.bridge, port))
+    peer = through or ex.links.get(End(state.bridge, port))
     if peer is not None and End(state.bridge, port) in ex.patches:
         return patched(ex, state, port, peer)
     if state.rehearsing:
         return Continue(state)
-    seen, state.slots = state.slots, outgoing(ex, state)
+    seen, state.slots = state.slots, outgoing(ex, state, port)
     state.note(Hop(state.bridge, state.entered, port, state.slots if ex.explain else None))
     for watch in ex.watches:
         if watch.outgoing:
             ex.watch(watch, state, state.bridge, port)
-    if port in bridge.terminals:
+    if port in bridge.terminals and through is None:
         state.slots = seen
         return _delivered(ex, state, port, max_len)
     if peer is None:
@@ -124,8 +133,10 @@ def send(ex: Executor, state: State, port: int, max_len: int | None = None) -> O
         return Continue(state)
     leaving, state.slots = state.slots, seen
     if state.gathering is not None:
-        if state.entries or state.learned:
+        if state.entries or state.learned or through is not None:
             reason = "what trackers and tables have remembered is not followed over a link"
+            if through is not None:
+                reason = "what a tunnel carries beside the packet is not followed here"
             state.note(Leaf("unknown", state.bridge, port, None, None, reason, leaving))
         else:
             on_wire = tuple([leaving[slot] for slot in WIRE])
@@ -134,7 +145,7 @@ def send(ex: Executor, state: State, port: int, max_len: int | None = None) -> O
     state.stack = returning(state, remaining(state), full=ex.explain)
     state.slots, state.astray = leaving, ()
     state.bridge, state.entered = peer.bridge, peer.port
-    entered = list(ex.enter(state))
+    entered = list(ex.enter(state, further=tunnel.FIELDS if through else ()))
     return Settled(*entered[0])
 
 
@@ -204,7 +215,7 @@ def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outco
     if ex.terse and not ex.watches:
         # nobody asks for the way, so that all receivers are one branch
         where = ex.space.false
-        for port in bridge.terminals - bridge.tunnels:
+        for port in bridge.terminals - bridge.tunnels.keys():
             where = where | ex.space.matches(vec, port, mask)
         where = where & rest
         if where.satisfiable():
@@ -227,7 +238,7 @@ def _delivered(
     state.emitted = True
     if state.rehearsing:
         return Continue(state)
-    slots = outgoing(ex, state)
+    slots = outgoing(ex, state, port)
     at = (state.bridge, port)
     state.note(Leaf("delivered", *at, None, None, "", slots, ports=ports, max_len=max_len))
     return Continue(state)
@@ -335,9 +346,19 @@ def committed(ex: Executor, state: State) -> Iterator[State]:
                 yield done
 
 
-def outgoing(ex: Executor, state: State) -> Slots:
-    """Return the headers that leave: a tag without the bit that says it is there is none."""
+def outgoing(ex: Executor, state: State, port: int) -> Slots:
+    """Return the headers that leave: a tag without the bit that says it is there is none.
+
+    Where the bridge says which of its ports are tunnels, only these have tunnel fields.
+    """
     slots = wire(state)
+    tunnels = ex.bridges[state.bridge].tunnels
+    if tunnels:
+        options = tunnels.get(port)
+        if options is None:
+            slots = tunnel.bare(ex.blank, slots)
+        else:
+            slots = tunnel.encapsulated(ex.space, ex.blank, options, slots)
     tci = slots[_VLAN]
     if tci is ex.blank[_VLAN] or tci.bits[12] != 0:
         return slots

@@ -398,6 +398,8 @@ class Compiler:
                 yield PushBits(pieces(src))
             case ofp.Pop(dst):
                 yield PopBits(pieces(dst))
+                for place in header_ops.there(self._space, dst.field):
+                    yield Write(*place)
             case ofp.CheckPktLarger(length, dst):
                 yield Larger(length, pieces(dst))
             case ofp.Exit():
@@ -421,12 +423,15 @@ class Compiler:
             case _:
                 yield from header_ops.header_ops(self._space, action)
 
-    @staticmethod
-    def _guarded(ops: Iterable[Op], *fields: Field) -> Iterator[Op]:
-        """Yield operations that a packet without one of the fields leaves out."""
+    def _guarded(self, ops: Iterable[Op], *fields: Field) -> Iterator[Op]:
+        """Yield operations that a packet without one of the fields leaves out.
+
+        The last of the fields is written: a tunnel's option is there from then on.
+        """
         from simverify.engine import header_ops
 
-        yield from header_ops.guarded(header_ops.needs_of(*fields), ops)
+        there = [Write(*place) for place in header_ops.there(self._space, fields[-1])]
+        yield from header_ops.guarded(header_ops.needs_of(*fields), (*ops, *there))
 
     def _masked(self, field: Field, value: int, mask: int) -> Iterator[Write]:
         for start, width in _runs(mask):

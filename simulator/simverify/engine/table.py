@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import sharing
 from simverify.engine.conjunction import FIRST_SUBTABLE, Conjunctions, Member, parts_of
 from simverify.engine.program import NOWHERE, Program, pieces, whole
+from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,11 @@ JOIN_FROM = 12
 """Flows of one shape in a level from which joining them pays; below, they stay apart."""
 
 
+PRESENT = SLOT["tun_metadata_present"].index
+PRESENCE = {SLOT[f"tun_metadata{n}"].index: 1 << n for n in range(64)}
+"""Slots of a tunnel's options -> the bit of `PRESENT` that says that it is there."""
+
+
 def checks_of(match: Match) -> tuple[Check, ...]:
     """Return a match as tests on slots, one a slot."""
     found: dict[int, tuple[int, int]] = {}
@@ -54,6 +60,11 @@ def checks_of(match: Match) -> tuple[Check, ...]:
                 value = term.value >> done & ones
                 old_value, old_mask = found.get(slot, (0, 0))
                 found[slot] = (old_value | value << start, old_mask | mask << start)
+                option = PRESENCE.get(slot)
+                if option is not None:
+                    # whoever matches an option's bits, even for 0, asks that it is there
+                    there, asked = found.get(PRESENT, (0, 0))
+                    found[PRESENT] = (there | option, asked | option)
             done += width
     return tuple((slot, value, mask) for slot, (value, mask) in found.items())
 

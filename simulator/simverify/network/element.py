@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.engine.bridge import Frags, PortVlan
+    from simverify.engine.tunnel import Tunnel
     from simverify.openflow.pipeline import Pipeline
 
 SOCKETS = "sockets"
@@ -46,7 +47,7 @@ class Element:
             `station` has one (a pod, a remote host); `segment` is the wire between them.
         tracker: the connection tracker that its ct() use.
         ports: port name -> OpenFlow port number.
-        no_flood, fdb, frags, vlans, fdb_whole, down, tunnels: see `engine.bridge.Bridge`.
+        no_flood, fdb, frags, vlans, fdb_whole, down, tunnels, tlv_map: see `engine.bridge.Bridge`.
     """
 
     name: str
@@ -60,4 +61,5 @@ class Element:
     vlans: Mapping[str, PortVlan] = field(default_factory=dict)
     fdb_whole: bool = False
     down: frozenset[str] = frozenset()
-    tunnels: frozenset[str] = frozenset()
+    tunnels: Mapping[str, Tunnel] = field(default_factory=dict)
+    tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)

@@ -7,6 +7,7 @@ as `choose` says, and told with the answer.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from simverify.engine.decided import DecidedChoices, Taken
 from simverify.engine.program import Program
 from simverify.engine.state import HEADERS, WIRE, Leaf, State
 from simverify.engine.table import Table, checks_of
+from simverify.engine.tunnel import FIELDS as TUNNEL_FIELDS
+from simverify.engine.tunnel import METADATA, PRESENT
 from simverify.network.ageing import Ageing
 from simverify.network.topology import Machine, Topology
 from simverify.openflow.flow import Flow, Match
@@ -38,7 +41,9 @@ APART = 1 << 62
 """Flows of a table are never joined: every bit is known, so one of them is met."""
 OUT_TABLE = 255
 """No flow can be in it: a packet-out's actions are, for one packet."""
-_TUNNEL = tuple(slot for slot in SLOTS if slot.name.startswith("tun_"))
+_TUNNEL = tuple((index, SLOTS[index].name) for index in TUNNEL_FIELDS if index != PRESENT)
+_BROUGHT = re.compile(r"tun_.*|pkt_mark")
+"""What a packet brings with it beside its headers."""
 _NAMED_HEADERS = tuple((index, SLOTS[index].name) for index in HEADERS)
 _ON_THE_WIRE = tuple((index, SLOTS[index].name) for index in WIRE)
 
@@ -188,7 +193,7 @@ class SoftwareSwitch:
         """
         found = wire.dissect(frame)
         headers = {**found.headers, **hidden_of(found, frame)}
-        return self.inject(switch, port, headers, frame=frame, fields=tunnel)
+        return self.inject(switch, port, headers, frame=frame, fields=_present(tunnel or {}))
 
     def inject(
         self,
@@ -228,7 +233,8 @@ class SoftwareSwitch:
         first = 0
         if actions is not None:
             first = self._packet_out(executor, start.bridge, actions)
-        final = self._settled(executor.run([start], first)[0])
+        further = [SLOT[name].index for name in fields or () if _BROUGHT.fullmatch(name)]
+        final = self._settled(executor.run([start], first, further)[0], choices)
         if remember:
             self._keep(final)
         return self._reaction(final, choices, frame, headers)
@@ -245,13 +251,15 @@ class SoftwareSwitch:
             InputError: text that is no match, or of what no packet has when it comes in.
             KeyError: no such switch or port.
         """
-        headers = {}
+        headers: dict[str, int] = {}
+        fields: dict[str, int] = {}
         for slot, value, _ in checks_of(parse_match(Source("packet", packet))):
-            if slot not in HEADERS:
-                message = f"{SLOTS[slot].name} is not in a packet that comes in"
+            name = SLOTS[slot].name
+            if slot not in HEADERS and not _BROUGHT.fullmatch(name):
+                message = f"{name} is not in a packet that comes in"
                 raise InputError([Diagnostic("error", "not-of-the-packet", message)])
-            headers[SLOTS[slot].name] = value
-        return self.inject(switch, port, headers, remember=False)
+            (headers if slot in HEADERS else fields)[name] = value
+        return self.inject(switch, port, headers, fields=fields, remember=False)
 
     def _packet_out(self, executor: Executor, place: int, actions: str) -> int:
         """Let a bridge have, for one packet, a table that does just these actions."""
@@ -297,11 +305,22 @@ class SoftwareSwitch:
         self._state.serial = final.serial
         self._ageing.note(final.record, final.entries, final.learned, final.macs)
 
-    def _settled(self, final: State) -> State:
-        """Give every choice that is still open a value that is possible."""
+    def _settled(self, final: State, choices: DecidedChoices) -> State:
+        """Give every choice that is still open a value that is possible.
+
+        A port for NAT is the first free one from the packet's own on, as the switch looks for it
+        where it was given no range (measured); in a range it begins by a hash.
+        """
         if final.cond == self.space.true:
             return final
-        assignment = self.space.witness(final.cond)
+        cond = final.cond
+        for vec, own in choices.nat_ports:
+            for port in (*range(own.value, 1 << 16), *range(1, own.value)):
+                taken = cond & self.space.matches(vec, port, (1 << 16) - 1)
+                if taken.satisfiable():
+                    cond = taken
+                    break
+        assignment = self.space.witness(cond)
         assert assignment is not None
         settled = final.copy(self.space.true)
         grounding = _Grounding(self.space, assignment)
@@ -359,7 +378,7 @@ class SoftwareSwitch:
             leaf.port,
             self._frame(leaf, frame, before),
             _nonzero(leaf.slots, _NAMED_HEADERS),
-            _nonzero(leaf.slots, ((slot.index, slot.name) for slot in _TUNNEL)),
+            _tunnel(leaf.slots),
         )
 
     def _packet_in(self, leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> PacketIn:
@@ -378,6 +397,28 @@ class SoftwareSwitch:
         if frame is None:
             return None
         return rewrite(frame, before, _nonzero(leaf.slots, _ON_THE_WIRE))
+
+
+def _present(tunnel: Mapping[str, int]) -> dict[str, int]:
+    """Return tunnel fields with what says which options are there."""
+    options = tunnel.get("tun_metadata_present", 0)
+    for number, index in enumerate(METADATA):
+        if SLOTS[index].name in tunnel:
+            options |= 1 << number
+    return {**tunnel, "tun_metadata_present": options}
+
+
+def _tunnel(slots: Slots) -> dict[str, int]:
+    """Return the tunnel fields that are not 0, and every option that is there."""
+    found = _nonzero(slots, _TUNNEL)
+    options = slots[PRESENT].value
+    for number, index in enumerate(METADATA):
+        name = SLOTS[index].name
+        if options >> number & 1:
+            found.setdefault(name, 0)
+        else:
+            found.pop(name, None)
+    return found
 
 
 def _nonzero(slots: Slots, named: Any) -> dict[str, int]:

@@ -153,7 +153,8 @@ class Machine:
             {element.ports[name]: vlan for name, vlan in element.vlans.items()},
             element.fdb_whole,
             frozenset(element.ports[name] for name in element.down),
-            frozenset(element.ports[name] for name in element.tunnels),
+            {element.ports[name]: tunnel for name, tunnel in element.tunnels.items()},
+            element.tlv_map,
         )
 
     @property
