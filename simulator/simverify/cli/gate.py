@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from simverify.cli.options import OVERRIDES, SELECTION, output, overrides_of
+from simverify.cli.options import JOBS, OVERRIDES, SELECTION, output, overrides_of
 from simverify.cli.output import Progress, colored, warn, write
 
 
@@ -16,6 +16,7 @@ from simverify.cli.output import Progress, colored, warn, write
 @click.option("--network", required=True, metavar="FILE", help="The network that is changed.")
 @OVERRIDES
 @SELECTION
+@JOBS
 @click.option("--explain", is_flag=True, help="Show the conversations of all cases.")
 @output("text", "json")
 def command(
@@ -24,7 +25,9 @@ def command(
     network: str,
     budget: float | None,
     memory: int | None,
+    cache: str | None,
     pattern: str | None,
+    jobs: int | None,
     explain: bool,
     form: str,
     target: str | None,
@@ -48,6 +51,8 @@ def command(
         pattern=pattern,
         budget_s=budget,
         memory=memory,
+        cache=cache,
+        jobs=jobs,
         progress=progress,
     )
     progress.clear()

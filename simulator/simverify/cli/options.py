@@ -93,8 +93,17 @@ LIMITS = shared(
 )
 """How much it may take."""
 
+JOBS = click.option(
+    "-j",
+    "jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes (default: one, or the cores for many cases).",
+)
+
 SELECTION = shared(
     LIMITS,
+    click.option("--cache", metavar="DIR", help="Keep verdicts here, and look them up."),
     click.option("-k", "pattern", metavar="PATTERN", help="Only cases whose name matches."),
 )
 """Which cases, and for how long."""

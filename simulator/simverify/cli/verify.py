@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from simverify.cli import INTERRUPTED
-from simverify.cli.options import OVERRIDES, SELECTION, output, overrides_of
+from simverify.cli.options import JOBS, OVERRIDES, SELECTION, output, overrides_of
 from simverify.cli.output import Progress, colored, warn, write
 
 
@@ -15,13 +15,7 @@ from simverify.cli.output import Progress, colored, warn, write
 @click.argument("cases", nargs=-1, metavar="[CASE|DIR]...")
 @OVERRIDES
 @SELECTION
-@click.option(
-    "-j",
-    "jobs",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Processes (default: one, or the cores for many cases).",
-)
+@JOBS
 @click.option("--explain", is_flag=True, help="Show a conversation of the proved cases, too.")
 @click.option("--strict", is_flag=True, help="Judge the bare verdicts: all are to be proved.")
 @output("text", "json", "junit")
@@ -29,6 +23,7 @@ def command(
     cases: tuple[str, ...],
     budget: float | None,
     memory: int | None,
+    cache: str | None,
     pattern: str | None,
     jobs: int | None,
     explain: bool,
@@ -54,6 +49,7 @@ def command(
             pattern=pattern,
             budget_s=budget,
             memory=memory,
+            cache=cache,
             jobs=jobs,
             progress=progress,
         )

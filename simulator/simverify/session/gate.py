@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simverify.proof.verdict import Verification
+from simverify.session.limits import Limits
 from simverify.session.network import Loader, Network
 from simverify.session.overrides import Overrides
-from simverify.session.verify import fits, judge, questions
+from simverify.session.verify import fits, judge_all, questions
 from simverify.text import Diagnostic, InputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from simverify.change.gate import GateResult
     from simverify.proof.case import CaseSpec
     from simverify.proof.question import Question
-    from simverify.proof.verdict import FlowRef
+    from simverify.proof.verdict import CaseResult, FlowRef
 
 
 def gate(
@@ -31,6 +32,8 @@ def gate(
     pattern: str | None = None,
     budget_s: float | None = None,
     memory: int | None = None,
+    jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> GateResult:
     """Judge the cases of a network before and after a change.
@@ -43,6 +46,8 @@ def gate(
         pattern: as in `verify`.
         budget_s: as in `verify`.
         memory: as in `verify`.
+        jobs: as in `verify`.
+        cache: as in `verify`.
         progress: as in `verify`.
 
     Raises:
@@ -72,16 +77,21 @@ def gate(
         (case, new, _opened_before(question, old, new))
         for (_, old, _), (case, new, question) in zip(*asked, strict=True)
     ]
-    runs = []
-    for number, (side, loader) in enumerate(zip(asked, loaders, strict=True)):
-        began = time.perf_counter()
-        results = []
-        for place, (case, of, question) in enumerate(side):
-            results.append(judge(case, of, question, budget_s, memory))
-            if progress is not None:
-                progress(number * len(side) + place + 1, 2 * len(side))
-        seconds = time.perf_counter() - began
-        runs.append(Verification(tuple(results), seconds, tuple(loader.warnings)))
+    both = [one for side in asked for one in side]
+    began = time.perf_counter()
+    results: list[CaseResult] = []
+    ends = []
+    for result in judge_all(both, Limits(budget_s, memory), jobs, cache, progress):
+        results.append(result)
+        ends.append(time.perf_counter() - began)
+    of_before = len(asked[0])
+    seconds = ends[of_before - 1], ends[-1] - ends[of_before - 1]
+    runs = [
+        Verification(tuple(found), spent, tuple(loader.warnings))
+        for found, spent, loader in zip(
+            (results[:of_before], results[of_before:]), seconds, loaders, strict=True
+        )
+    ]
     scripts = [Path(script) for script in change]
     return compare(runs[0], runs[1], _opened(asked[0], asked[1]), scripts)
 

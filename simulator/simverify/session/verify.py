@@ -15,6 +15,7 @@ from simverify.proof.headers import IPV6, family_of, of_family
 from simverify.proof.headers import unsupported as why_unsupported
 from simverify.proof.question import Question, TrackedDemand
 from simverify.proof.verdict import CaseResult, Verification
+from simverify.session.cache import Cache
 from simverify.session.limits import Limits, memory_used_up
 from simverify.session.network import Loader, Network, match_of
 from simverify.session.overrides import Overrides
@@ -22,7 +23,7 @@ from simverify.session.workers import jobs_for, judged
 from simverify.text import Diagnostic, InputError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from simverify.network import Party
     from simverify.openflow.flow import Match
@@ -39,6 +40,7 @@ def verify(
     budget_s: float | None = None,
     memory: int | None = None,
     jobs: int | None = None,
+    cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Prove the cases of files and folders.
@@ -50,6 +52,7 @@ def verify(
         budget_s: seconds for each case; past it its verdict is `unknown`.
         memory: bytes that all processes may have together; past them verdicts are `unknown`.
         jobs: how many processes judge; None: one, or as many as there are cores for many cases.
+        cache: a folder where verdicts are kept; what was judged before is looked up there.
         progress: called with the number of cases judged, and of all; first with 0.
 
     Raises:
@@ -84,18 +87,9 @@ def verify(
         seconds = time.perf_counter() - began
         return Verification(tuple(results), seconds, tuple(loader.warnings))
 
-    limits, processes = Limits(budget_s, memory).shared_by(jobs_for(len(asked), jobs))
-
-    def judge_one(number: int) -> CaseResult:
-        return judge(*asked[number], limits.budget_s, limits.memory)
-
     try:
-        if progress is not None:
-            progress(0, len(asked))
-        for result in judged(len(asked), judge_one, processes):
+        for result in judge_all(asked, Limits(budget_s, memory), jobs, cache, progress):
             results.append(result)
-            if progress is not None:
-                progress(len(results), len(asked))
     except KeyboardInterrupt:
         raise Interrupted(verification(), len(asked) - len(results)) from None
     return verification()
@@ -260,6 +254,46 @@ def _party(network: Network, ref: Ref) -> Party:
 
     name = f"{ref.name}.pods" if ref.pods else ref.name
     return party(network.spec, name, ref.address)
+
+
+def judge_all(
+    asked: Sequence[tuple[CaseSpec, Network, Question]],
+    limits: Limits,
+    jobs: int | None = None,
+    cache: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[CaseResult]:
+    """Yield the results of cases in their order; the arguments are those of `verify`."""
+    kept = None if cache is None else Cache(Path(cache))
+    known: dict[int, CaseResult] = {}
+    keys: list[str] = []
+    if kept is not None:
+        keys = [kept.key(*one) for one in asked]
+        for place, key in enumerate(keys):
+            found = kept.find(key)
+            if found is not None:
+                judgement = replace(found.judgement, seconds=0.0)
+                known[place] = replace(found, judgement=judgement)
+    missing = [place for place in range(len(asked)) if place not in known]
+    shared, processes = limits.shared_by(jobs_for(len(missing), jobs))
+
+    def judge_one(number: int) -> CaseResult:
+        return judge(*asked[missing[number]], shared.budget_s, shared.memory)
+
+    if progress is not None:
+        progress(len(known), len(asked))
+    fresh = judged(len(missing), judge_one, processes)
+    for place in range(len(asked)):
+        if place in known:
+            yield known[place]
+            continue
+        result = next(fresh)
+        if kept is not None:
+            kept.keep(keys[place], result)
+        known[place] = result
+        if progress is not None:
+            progress(len(known), len(asked))
+        yield result
 
 
 def judge(
