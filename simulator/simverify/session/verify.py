@@ -291,9 +291,9 @@ def judge_all(
         if kept is not None:
             kept.keep(keys[place], result)
         known[place] = result
+        yield result
         if progress is not None:
             progress(len(known), len(asked))
-        yield result
 
 
 def judge(
