@@ -344,7 +344,7 @@ class Executor:
                     key: object = hit.program if hit.program.ops else id(hit.flow)
                     first, others = alike.get(key, (hit, self.space.false))
                     alike[key] = first, others | where
-            rest = rest & ~level.union
+            rest = level.union.imp_strict(rest)
             if not rest.satisfiable():
                 break
         for hit, where in alike.values():

@@ -484,6 +484,10 @@ class Run:
     flow: Flow | None
     depth: int
 
+    def __hash__(self) -> int:
+        # a flow is long to hash, and the program says nearly as much
+        return hash((self.program, self.index, self.table, self.depth))
+
 
 @dataclass(frozen=True, slots=True)
 class Restore:

@@ -83,6 +83,7 @@ class Reach:
     _far: set[int] = field(default_factory=set)
     _walks: dict[int, dict[int, Set]] = field(default_factory=dict)
     _exits: dict[int, dict[Port, Set]] = field(default_factory=dict)
+    _by_port: dict[Port, dict[Port, Set]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         choices = self.machine.choices()
@@ -98,14 +99,7 @@ class Reach:
         """Return what becomes of all packets that enter by a port, of copies of all of them."""
         end = self.machine.network.end(port)
         start = self._number(self._all_of(end.bridge))
-        exits = self._exits.get(start)
-        if exits is None:
-            exits = self._exits[start] = self._walk(start)
-        found = {}
-        for out, where in exits.items():
-            own = self._by(end, where)
-            if own.satisfiable():
-                found[out] = own
+        found = self.exits(port)
         ended = []
         for number, reached in self._walks[start].items():
             here = self._by(end, reached)
@@ -119,16 +113,17 @@ class Reach:
 
     def exits(self, port: Port) -> Mapping[Port, Set]:
         """Return where packets that enter by a port leave: `from_port` without the endings."""
-        end = self.machine.network.end(port)
-        start = self._number(self._all_of(end.bridge))
-        exits = self._exits.get(start)
-        if exits is None:
-            exits = self._exits[start] = self._walk(start)
-        found = {}
-        for out, where in exits.items():
-            own = self._by(end, where)
-            if own.satisfiable():
-                found[out] = own
+        found = self._by_port.get(port)
+        if found is None:
+            end = self.machine.network.end(port)
+            start = self._number(self._all_of(end.bridge))
+            exits = self._exits.get(start)
+            if exits is None:
+                exits = self._exits[start] = self._walk(start)
+            cube, over = self._entering(end)
+            found = {out: (where & cube).exists(over) for out, where in exits.items()}
+            found = {out: where for out, where in found.items() if where.satisfiable()}
+            self._by_port[port] = found
         return found
 
     def loops(self, port: Port) -> Set:
@@ -160,9 +155,14 @@ class Reach:
 
     def _by(self, end: End, where: Set) -> Set:
         """Return the part of a set of a bridge's packets that entered by one port."""
-        in_port = self.summaries.in_port
-        cube = self.machine.space.matches(in_port, end.port, (1 << PORT_BITS) - 1)
-        return self.summaries.fixed(where, cube, frozenset(in_port.variables()))
+        cube, over = self._entering(end)
+        return (where & cube).exists(over)
+
+    def _entering(self, end: End) -> tuple[Set, Set]:
+        """Return the set of all that enters by a port, and the variables that say so."""
+        space, in_port = self.machine.space, self.summaries.in_port
+        cube = space.matches(in_port, end.port, (1 << PORT_BITS) - 1)
+        return cube, space.all_of(in_port.variables())
 
     def _explore(self, starts: Iterable[int]) -> None:
         """Find all classes and their steps, the order of turns, and what loops."""
@@ -221,8 +221,7 @@ class Reach:
                 if where != self._loops[number]:
                     self._loops[number] = where
                     changed = cyclic
-            if self.deadline is not None:
-                self.deadline()
+            space.pause()
 
     def _walk(self, start: int) -> dict[Port, Set]:
         """Push all packets of a bridge's ports through the network, each class in its turn."""
@@ -244,8 +243,8 @@ class Reach:
                 if to not in waiting:
                     waiting.add(to)
                     heapq.heappush(heap, (self._turn[to], to))
-            if self.deadline is not None:
-                self.deadline()
+            self.machine.space.make_room()
+            self.machine.space.pause()
         exits: dict[Port, Set] = {}
         for number, here in reached.items():
             for out, where in self._steps[number].exits:

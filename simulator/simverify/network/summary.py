@@ -81,8 +81,6 @@ class Summaries:
     deadline: Callable[[], None] | None = None
     runs: int = 0
     _of: dict[Class, Summary] = field(default_factory=dict)
-    _fixing: dict[Class, tuple[Class, Set, frozenset[int]] | None] = field(default_factory=dict)
-    _cubes: dict[frozenset[int], Set] = field(default_factory=dict)
 
     @property
     def in_port(self) -> Vec:
@@ -107,11 +105,7 @@ class Summaries:
         """Return a set with some variables fixed to the values that a cube says."""
         if not variables:
             return where
-        over = self._cubes.get(variables)
-        if over is None:
-            over = self.machine.space.all_of(variables)
-            self._cubes[variables] = over
-        return (where & cube).exists(over)
+        return (where & cube).exists(self.machine.space.all_of(variables))
 
     def _run(self, packets: Class) -> Summary:
         space = self.machine.space
@@ -170,6 +164,7 @@ class Summaries:
                 found = passages.get(to)
                 passages[to] = where if found is None else found | where
         endings = []
+        space.make_room()
         for ending in whole.endings:
             where = self.fixed(ending.where, cube, variables)
             if where.satisfiable():

@@ -42,6 +42,7 @@ class Space:
         self._blocks: dict[str, Vec] = {}
         self._names: list[str] = []
         self._matches: dict[tuple[Vec, int, int], Set] = {}
+        self._alls: dict[frozenset[int], Set] = {}
         self.watch: Callable[[], None] | None = None
         """Raises an error when whoever works in this space is to stop."""
 
@@ -242,10 +243,13 @@ class Space:
 
     def all_of(self, variables: Iterable[int]) -> Set:
         """Return the set where all of `variables` are 1."""
-        cube = self.true
-        to_level = self._manager.var_to_level
-        for variable in sorted(set(variables), key=to_level, reverse=True):
-            cube = self.literal(variable, True) & cube
+        key = frozenset(variables)
+        cube = self._alls.get(key)
+        if cube is None:
+            cube = self.true
+            for variable in sorted(key, key=self._manager.var_to_level, reverse=True):
+                cube = self.literal(variable, True) & cube
+            self._alls[key] = cube
         return cube
 
     def project(self, a: Set, onto: Iterable[int]) -> Set:
