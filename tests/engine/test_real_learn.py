@@ -170,6 +170,30 @@ def test_what_a_copy_learns_is_younger_than_what_is_learned_after_its_ct(pair: P
         pair.send(port, way(1))
 
 
+def test_a_copy_sees_what_a_copy_before_it_learned(pair: Pair) -> None:
+    """Copies of one list are translations of their own, one after the other."""
+    one, two, three = (learn(f"{BY_SOURCE},load:{n}->NXM_NX_REG0[]") for n in (1, 2, 3))
+    for flows in (f"ct(table=1),{one},ct(zone=4,table=1),{two}", "ct(table=1),ct(zone=4,table=1)"):
+        pair.load(f"""
+            in_port=1,ip actions={flows}
+            in_port=3,ip actions=resubmit(,10),{SHOW},output:5
+            table=1,ip actions=resubmit(,10),{SHOW},output:7,{three}
+        """)
+        for port in (1, 3, 1, 3):
+            pair.send(port, way(1))
+
+
+def test_a_translation_that_is_given_up_has_learned(pair: Pair) -> None:
+    """The packet is dropped with all that it had output."""
+    pair.load(f"""
+        in_port=1,ip actions={learn(f"{BY_SOURCE},load:7->NXM_NX_REG0[]")},output:4,resubmit(,5)
+        in_port=3,ip actions=resubmit(,10),{SHOW},output:5
+        table=5 actions=resubmit(,5)
+    """)
+    for port in (1, 3):
+        pair.send(port, way(1))
+
+
 def test_both_branches_of_check_pkt_larger_learn(pair: Pair) -> None:
     """The larger one first, whatever the packet's length; nothing stands between them."""
     one, two = (learn(f"{BY_SOURCE},load:{n}->NXM_NX_REG0[]") for n in (1, 2))

@@ -250,7 +250,7 @@ class Executor:
             state.began = (len(state.record), state.entries, False)
             state.conn = None
             state.meta = Meta()
-            state.passes += 1
+            state.begin_pass()
             state.recircs = 0
             state.depth = 0
             state.resubmits = (0, 0)

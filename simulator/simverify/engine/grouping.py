@@ -143,7 +143,7 @@ def _hash_asked(state: State) -> None:
     """Recirculate: what the packet has learned so far, it meets from here on."""
     state.rehearsed = False
     state.recircs += 1
-    state.passes += 1
+    state.begin_pass()
     state.began = (len(state.record), state.entries, state.emitted)
     state.resubmits = (0, 0)
 

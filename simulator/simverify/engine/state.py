@@ -287,7 +287,8 @@ class State:
         hashed: what the datapath's hash of the packet was made of, once a group asked for it.
         chosen: what has decided a bucket of groups that may be joined; it does so once.
         drawn: bridge and table for each time that it has met joined flows' data.
-        passes: translations so far; what one of them learns is seen from the next on.
+        passes: the number of this translation; what one of them learns is seen by those after it.
+        latest: the highest number of a translation so far.
         recircs: recirculations in this visit.
         depth: levels of resubmit, as Open vSwitch counts them.
         resubmits: look-ups of this translation, at least and at most: states that differ in it
@@ -328,6 +329,7 @@ class State:
         "entries",
         "gathering",
         "hashed",
+        "latest",
         "learned",
         "length",
         "macs",
@@ -359,6 +361,7 @@ class State:
         self.meta = Meta()
         self.astray: tuple[Astray, ...] = ()
         self.passes = 0
+        self.latest = 0
         self.recircs = 0
         self.depth = 0
         self.resubmits = (0, 0)
@@ -396,6 +399,7 @@ class State:
     def join(self, other: State) -> None:
         """Take in the packets of a state with an equal key."""
         self.cond = self.cond | other.cond
+        self.latest = max(self.latest, other.latest)
         if self.resubmits != other.resubmits:
             (least, most), (low, high) = self.resubmits, other.resubmits
             self.resubmits = min(least, low), max(most, high)
@@ -410,7 +414,7 @@ class State:
             self.conn,
             self.meta,
             self.astray,
-            self.passes if self.learned else 0,
+            (self.passes, self.latest) if self.learned else 0,
             self.recircs,
             self.depth,
             self.emitted,
@@ -444,6 +448,12 @@ class State:
         self.began = None
         self.rehearsed = False
         self.visits = ()
+
+    def begin_pass(self) -> None:
+        """Count another translation, after all that have learned anything."""
+        last = max(self.passes, self.latest) if self.learned else self.passes
+        self.passes = last + 1
+        self.latest = max(self.latest, self.passes)
 
     def put(self, slot: int, vec: Vec) -> None:
         """Write a whole slot."""

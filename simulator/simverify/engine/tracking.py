@@ -124,7 +124,7 @@ def _recirculated(ex: Executor, tracked: State, copied: Slots, table: int) -> Ou
     back = outputs.returning(tracked, tracked.stack, full=ex.explain)
     tracked.stack = outputs.ending(ex, tracked, back)
     tracked.slots, tracked.astray = copied, ()
-    tracked.passes += 1
+    tracked.begin_pass()
     tracked.recircs += 1
     tracked.depth = 0
     tracked.began = (len(tracked.record), tracked.entries, tracked.emitted)
