@@ -401,7 +401,7 @@ def _smaller(scenario: Scenario) -> list[Scenario]:
         replace(scenario, flows=_without(scenario.flows, at)) for at in range(len(scenario.flows))
     ]
     for at, flow in enumerate(scenario.flows):
-        for text in _simpler(flow):
+        for text in simpler(flow):
             flows = (*scenario.flows[:at], text, *scenario.flows[at + 1 :])
             found.append(replace(scenario, flows=flows))
     return found
@@ -411,7 +411,7 @@ def _without(items: tuple, at: int) -> tuple:  # type: ignore[type-arg]  # of an
     return (*items[:at], *items[at + 1 :])
 
 
-def _simpler(flow: str) -> list[str]:
+def simpler(flow: str) -> list[str]:
     """Return a flow without each of its terms and actions, and without each part of a ct()."""
     match, _, actions = flow.partition(" actions=")
     found = []

@@ -1,0 +1,199 @@
+"""Random frames from the pools of `random_pipeline`, answers to what came out, and neighbours."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from simverify.ovs.random_pipeline import MACS, TRANSPORT, V4, V6, VIDS
+from simverify.ovs.side_by_side import NUMBERS, Arrival
+from simverify.packet.fields import SLOT
+from simverify.packet.wire import WireError, build, dissect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from simverify.ovs.side_by_side import EnginePair, Seen
+
+_IP, _ARP, _IPV6, _MPLS = 0x0800, 0x0806, 0x86DD, 0x8847
+_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
+SYN, ACK, FIN, RST = 2, 16, 1, 4
+_INITIAL = 1000
+_ECHO = {_ICMP: (8, 0), _ICMPV6: (128, 129)}
+_IDENTIFIER = 7 << 16
+
+
+def first(rng: Random) -> Arrival:
+    """Return a frame that begins something."""
+    port = rng.choice(NUMBERS[:3])
+    kind = rng.choice(("tcp", "tcp", "tcp", "udp", "icmp", "v6", "v6", "arp", "nd", "mpls", "odd"))
+    headers = _ethernet(rng)
+    if kind == "arp":
+        headers |= {"dl_type": _ARP, "arp_op": rng.choice((1, 2))}
+        headers |= {"arp_spa": _v4(rng), "arp_tpa": _v4(rng), "arp_sha": _mac(rng)}
+    elif kind == "nd":
+        proto = {"nw_proto": _ICMPV6, "icmp_type": rng.choice((135, 136)), "nw_ttl": 255}
+        headers |= {"dl_type": _IPV6, **proto, "ipv6_src": _v6(rng), "ipv6_dst": _v6(rng)}
+        headers["nd_target"] = _v6(rng)
+        if rng.random() < 0.5:
+            option = "nd_sll" if headers["icmp_type"] == 135 else "nd_tll"
+            headers[option] = _mac(rng)
+    elif kind == "mpls":
+        headers |= {"dl_type": _MPLS, "mpls_lse0": (16 << 12) | (1 << 8) | rng.choice((1, 64))}
+    elif kind == "odd":
+        headers["dl_type"] = rng.choice((0x88CC, 0x1234))
+    else:
+        if kind == "v6":
+            headers |= {"dl_type": _IPV6, "ipv6_src": _v6(rng), "ipv6_dst": _v6(rng)}
+            kind = rng.choice(("tcp", "udp", "icmp"))
+        else:
+            headers |= {"dl_type": _IP, "nw_src": _v4(rng), "nw_dst": _v4(rng)}
+        headers |= {"nw_ttl": rng.choice((64, 64, 64, 64, 1, 2, 0))}
+        headers |= {"nw_tos": rng.choice((0, 0, 0, 4, 5))}
+        _transport(rng, headers, kind)
+    return Arrival(int(rng.random() < 0.1), port, frame(headers, rng))
+
+
+def frame(headers: Mapping[str, int], rng: Random) -> bytes:
+    """Return headers as a frame, TCP in window whoever sends what."""
+    flags = headers.get("tcp_flags", 0)
+    seq = (_INITIAL + (not flags & SYN)) if headers.get("nw_proto") == _TCP else 0
+    rest = _IDENTIFIER if _echoes(headers) else 0
+    payload = bytes(rng.choice((0, 0, 40)))
+    ack = _INITIAL + 1 if flags & ACK else 0
+    return build(headers, seq=seq, ack=ack, rest=rest, payload=payload)
+
+
+def _echoes(headers: Mapping[str, int]) -> bool:
+    return headers.get("icmp_type", 0) in _ECHO.get(headers.get("nw_proto", 0), ())
+
+
+def answer(rng: Random, seen: Seen) -> Arrival | None:
+    """Return what the receiver of one of these frames would answer, if anything came out."""
+    out = [(key, data) for key, frames in seen.outputs.items() for data in frames]
+    out = [(key, data) for key, data in out if key[1] in NUMBERS]
+    if not out:
+        return None
+    (bridge, port), data = rng.choice(out)
+    headers = turned(dissect(data).headers)
+    flags = headers.get("tcp_flags", 0)
+    if headers.get("nw_proto") == _TCP and "tp_src" in headers:
+        usual = SYN | ACK if flags == SYN else ACK
+        headers["tcp_flags"] = usual if rng.random() < 0.9 else rng.choice((RST, FIN | ACK, SYN))
+    for request, reply in _ECHO.values():
+        if _echoes(headers) and headers["icmp_type"] == request:
+            headers["icmp_type"] = reply
+            break
+    if "nw_ttl" in headers:
+        headers["nw_ttl"] = 64
+    return _arrival(rng, bridge, port, headers)
+
+
+def neighbour(rng: Random, arrival: Arrival) -> Arrival | None:
+    """Return a frame like this one, but for one header."""
+    headers = dict(dissect(arrival.frame).headers)
+    changes: dict[str, tuple[int, ...]] = {
+        "nw_src": tuple(_int(a) for a in V4),
+        "nw_dst": tuple(_int(a) for a in V4),
+        "ipv6_src": tuple(_int(a) for a in V6),
+        "ipv6_dst": tuple(_int(a) for a in V6),
+        "tp_src": TRANSPORT,
+        "tp_dst": TRANSPORT,
+        "nw_ttl": (0, 1, 2, 64),
+        "nw_tos": (0, 4, 8, 2),
+        "tcp_flags": (SYN, ACK, SYN | ACK, FIN | ACK, RST),
+        "arp_op": (1, 2),
+        "dl_src": tuple(_int_mac(m) for m in MACS),
+        "dl_dst": tuple(_int_mac(m) for m in MACS),
+        "vlan_tci": (0, 0x1001, 0x1002, 0x7001),
+    }
+    name = rng.choice([n for n in changes if n in headers or n == "vlan_tci"])
+    headers[name] = rng.choice(changes[name])
+    if rng.random() < 0.1:
+        return _arrival(rng, arrival.bridge, rng.choice(NUMBERS[:3]), headers)
+    return _arrival(rng, arrival.bridge, arrival.port, headers)
+
+
+def turned(headers: Mapping[str, int]) -> dict[str, int]:
+    """Return headers with source and destination exchanged."""
+    found = dict(headers)
+    for one, other in (
+        *(("nw_src", "nw_dst"), ("ipv6_src", "ipv6_dst"), ("tp_src", "tp_dst")),
+        *(("dl_src", "dl_dst"), ("arp_spa", "arp_tpa"), ("arp_sha", "arp_tha")),
+    ):
+        if one in headers or other in headers:
+            found[one], found[other] = headers.get(other, 0), headers.get(one, 0)
+    return found
+
+
+def _arrival(rng: Random, bridge: int, port: int, headers: Mapping[str, int]) -> Arrival | None:
+    try:
+        return Arrival(bridge, port, frame(headers, rng))
+    except WireError:
+        return None
+
+
+def _transport(rng: Random, headers: dict[str, int], kind: str) -> None:
+    if kind == "icmp":
+        proto = _ICMP if headers["dl_type"] == _IP else _ICMPV6
+        headers |= {"nw_proto": proto, "icmp_type": rng.choice(_ECHO[proto])}
+        return
+    headers |= {"nw_proto": _TCP if kind == "tcp" else _UDP}
+    headers |= {"tp_src": rng.choice(TRANSPORT), "tp_dst": rng.choice((80, 80, 1000))}
+    if kind == "tcp":
+        headers["tcp_flags"] = SYN if rng.random() < 0.85 else rng.choice((ACK, SYN | ACK, RST))
+
+
+def _ethernet(rng: Random) -> dict[str, int]:
+    headers = {"dl_src": _mac(rng), "dl_dst": _mac(rng)}
+    if rng.random() < 0.15:
+        headers["vlan_tci"] = 0x1000 | rng.choice(VIDS) | rng.choice((0, 0, 0x6000))
+    return headers
+
+
+def _mac(rng: Random) -> int:
+    return _int_mac(rng.choice(MACS))
+
+
+def _int_mac(text: str) -> int:
+    return int(text.replace(":", ""), 16)
+
+
+def _v4(rng: Random) -> int:
+    return _int(rng.choice(V4[:3]))
+
+
+def _v6(rng: Random) -> int:
+    return _int(rng.choice(V6[:3]))
+
+
+def _int(text: str) -> int:
+    return int(ip_address(text))
+
+
+def of_a_class(rng: Random, engine: EnginePair, arrival: Arrival) -> Arrival | None:
+    """Return a member of one of the classes that the engine parts frames like this one into."""
+    if list(engine.choices):
+        return None
+    headers = dict(dissect(arrival.frame).headers)
+    names = [name for name in _OPENED if headers.get(name)]
+    if not names:
+        return None
+    space = engine.space
+    opened = {
+        name: space.block(f"{name}.fuzz", SLOT[name].width)
+        for name in rng.sample(names, min(2, len(names)))
+    }
+    try:
+        finals = engine.run(arrival, opened, kept=False)
+    except MemoryError:
+        return None
+    assignment = space.witness(rng.choice(finals).cond)
+    assert assignment is not None
+    for name, vec in opened.items():
+        headers[name] = space.value_of(vec, assignment)
+    return _arrival(rng, arrival.bridge, arrival.port, headers)
+
+
+_OPENED = ("nw_src", "nw_dst", "ipv6_dst", "tp_src", "tp_dst", "arp_tpa", "dl_dst", "nw_ttl")
