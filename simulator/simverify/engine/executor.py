@@ -566,13 +566,11 @@ class Executor:
                     yield from stacking.larger(self, state, frame, index, below, length, dst)
                     return
                 case prog.Punt(reason, userdata, pause):
-                    at = (state.bridge, None, frame.table, frame.flow)
-                    state.note(Leaf("punted", *at, reason, state.slots, userdata))
-                    state.emitted = True
-                    if not pause:
-                        continue
-                    stacking.leave(state, below)
-                    yield Continue(state)
+                    state.stack = rest
+                    for part in outputs.punted(self, state, frame, "punted", reason, userdata):
+                        if pause:
+                            stacking.leave(part, below)
+                        yield Continue(part)
                     return
                 case prog.EnterGroup(group_id):
                     state.stack = rest

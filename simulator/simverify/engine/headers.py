@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import lifetime, stacking
+from simverify.engine import lifetime, outputs, stacking
 from simverify.engine.outcome import Continue
-from simverify.engine.state import Leaf
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOT
 from simverify.packet.slots import BURIED
@@ -224,17 +223,6 @@ def _decrement(
         lives.stack = rest
         yield Continue(lives)
     if dies is not None:
-        dies.note(
-            Leaf(
-                "expired",
-                dies.bridge,
-                None,
-                frame.table,
-                frame.flow,
-                "its MPLS TTL expires",
-                dies.slots,
-            )
-        )
-        dies.emitted = True
-        dies.stack = below
-        yield Continue(dies)
+        for part in outputs.punted(ex, dies, frame, "expired", "its MPLS TTL expires"):
+            part.stack = below
+            yield Continue(part)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simverify.engine import outputs
 from simverify.engine.outcome import Continue
-from simverify.engine.state import Leaf
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
@@ -35,20 +35,9 @@ def decrement(
         yield Continue(alive)
     if dies.satisfiable():
         dead = state.copy(dies)
-        dead.note(
-            Leaf(
-                "expired",
-                state.bridge,
-                None,
-                frame.table,
-                frame.flow,
-                "its TTL expires",
-                state.slots,
-            )
-        )
-        dead.emitted = True
-        dead.stack = below
-        yield Continue(dead)
+        for part in outputs.punted(ex, dead, frame, "expired", "its TTL expires"):
+            part.stack = below
+            yield Continue(part)
 
 
 def decremented(ex: Executor, ttl: Vec) -> tuple[Vec, Set]:

@@ -28,6 +28,7 @@ from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
@@ -364,6 +365,23 @@ def outgoing(ex: Executor, state: State, port: int) -> Slots:
         return slots
     gone = (_VLAN, *_BEHIND_VLAN)
     return tuple([ex.blank[i] if i in gone else vec for i, vec in enumerate(slots)])
+
+
+def punted(
+    ex: Executor,
+    state: State,
+    frame: Run,
+    kind: Literal["punted", "expired"],
+    reason: str,
+    userdata: bytes = b"",
+) -> Iterator[State]:
+    """Give the packet to a controller as it is on the wire, as an output would send it."""
+    for part in committed(ex, state):
+        slots = outgoing(ex, part)
+        at = (part.bridge, None, frame.table, frame.flow)
+        part.note(Leaf(kind, *at, reason, slots, userdata))
+        part.emitted = True
+        yield part
 
 
 def wire(state: State) -> Slots:

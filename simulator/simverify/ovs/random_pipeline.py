@@ -258,7 +258,7 @@ class _Maker:
             "vlan": rng.choice(
                 ("mod_vlan_vid:2", "mod_vlan_pcp:3", "strip_vlan")
                 if kind == "vlan"
-                else ("push_vlan:0x8100,mod_vlan_vid:1",)
+                else ("push_vlan:0x8100,set_field:4097->vlan_vid",)
             ),
             "mpls": self._mpls(kind),
             "set": self._written(kind, table, last),

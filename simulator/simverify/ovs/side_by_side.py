@@ -128,7 +128,9 @@ class RealPair:
         for place, flows in enumerate((play.flows, play.peer)):
             if flows != self._flows[place]:
                 self._flows[place] = None
-                text = "\n".join(("delete", *flows))
+                # In one command the switch may still have the old flows' masks in their order.
+                switch.ofctl(BRIDGES[place], "del-flows")
+                text = "\n".join(flows)
                 try:
                     switch.add_flows(BRIDGES[place], text, protocol="OpenFlow13")
                 except OvsError as error:
