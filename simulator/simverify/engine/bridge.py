@@ -36,7 +36,7 @@ class Bridge:
         terminals: ports behind which a receiver listens: what leaves there is delivered.
         no_flood: ports that `NORMAL` and `FLOOD` leave out.
         fdb: what NORMAL knows: (vlan, MAC) -> port.
-        learns: whether any flow or bucket of it has learn().
+        learns: whether any flow or bucket of it has learn(), or NORMAL, which learns addresses.
         gathers: whether any flow of it has write_actions.
         vlans: the VLANs of ports for NORMAL; those that are not here carry all.
         fdb_whole: `fdb` is all that NORMAL knows: packets to other addresses are flooded.

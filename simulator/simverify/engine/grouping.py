@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _NW_PROTO = SLOT["nw_proto"].index
 _LIVENESS_LEVELS = 128
+_ETHERNET = tuple(SLOT[name].index for name in ("dl_type", "dl_src", "dl_dst", "vlan_tci"))
+_IP = (0x0800, 0x86DD)
 _TUPLE = tuple(
     SLOT[n].index for n in ("tp_src", "tp_dst", "nw_src", "ipv6_src", "nw_dst", "ipv6_dst")
 )
@@ -175,10 +177,18 @@ def alive(ex: Executor, state: State, bucket: Bucket, depth: int = 0) -> bool:
 
 
 def hashed(state: State) -> object:
-    """Return what dp_hash looks at: addresses, protocol, TCP ports; either direction alike."""
+    """Return what dp_hash looks at: addresses, protocol, TCP ports; either direction alike.
+
+    Of packets without IP it is the Ethernet header; where that is open, both.
+    """
     sport, dport, *addresses = (state.slots[i] for i in _TUPLE)
     src, dst = tuple(addresses[:2]), tuple(addresses[2:])
     proto = state.slots[_NW_PROTO]
     if proto.constant and proto.value not in (TCP, _SCTP):
-        return (proto, frozenset((src, dst)))
-    return (proto, frozenset(((src, sport), (dst, dport))))
+        found: object = (proto, frozenset((src, dst)))
+    else:
+        found = (proto, frozenset(((src, sport), (dst, dport))))
+    kind, one, other, tag = (state.slots[i] for i in _ETHERNET)
+    if kind.constant and kind.value in _IP:
+        return found
+    return (kind, frozenset((one, other)), tag, found)

@@ -72,7 +72,7 @@ def normal(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
     for where, single in ((group, False), (rest & ~group, True)):
         if where.satisfiable():
             now = state.copy(where)
-            if single and not sourced:
+            if single and not (sourced or state.rehearsed):
                 _learn(now, vlan, in_port.value)
             yield from _forward(ex, now, frame, vlan, in_port.value)
 

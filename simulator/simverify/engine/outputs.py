@@ -247,7 +247,7 @@ def _delivered(
 
 def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome]:
     """Run NORMAL, FLOOD or ALL."""
-    if state.rehearsing and not ex.patches:
+    if state.rehearsing and not ex.patches and kind != OFPP_NORMAL:
         yield Continue(state)
         return
     if kind == OFPP_NORMAL:

@@ -1,9 +1,9 @@
 """What a translation learns after a ct(): its copies see that already, although they run before.
 
-Open vSwitch translates a whole pass, with all its learn() actions, before the datapath runs any of
-it; a recirculated copy is translated when it comes to its place there. The engine runs depth
-first, so before such a copy it rehearses what is left of the translation: without outputs,
-trackers and copies, for the flows that it learns. It does not learn them again when it is run.
+Open vSwitch translates a whole pass, with all that learn() and NORMAL learn, before the datapath
+runs any of it; a recirculated copy is translated when it comes to its place there. The engine runs
+depth first, so before such a copy it rehearses what is left of the translation: without outputs,
+trackers and copies, for what it learns. It does not learn that again when it is run.
 
 Source: measured on Open vSwitch 3.1.0; of check_pkt_larger both branches learn, whatever the
 length of the packet.
@@ -17,13 +17,13 @@ from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.conntrack import Doubt
 from simverify.engine.state import EndVisit, Leaf, Restore, Run, Stack
-from simverify.packet.fields import OFPP_TABLE
+from simverify.packet.fields import OFPP_NORMAL, OFPP_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simverify.engine.executor import Executor
-    from simverify.engine.state import Frame, Learned, State
+    from simverify.engine.state import Frame, Learned, MacEntry, State
     from simverify.space import Set
 
 
@@ -37,16 +37,16 @@ def rehearse(ex: Executor, state: State) -> Iterator[State | Doubt]:
     ghost.record = ()
     ghost.gathering = None
     ghost.stack = _stacked(_left(state))
-    parts: dict[tuple[str | None, tuple[Learned, ...]], Set] = {}
+    parts: dict[tuple[str | None, tuple[Learned, ...], tuple[MacEntry, ...]], Set] = {}
     for final in ex.alone(ghost):
-        key = (_doubt(final), final.learned)
+        key = (_doubt(final), final.learned, final.macs)
         parts[key] = parts.get(key, ex.space.false) | final.cond
-    for (reason, learned), where in parts.items():
+    for (reason, learned, macs), where in parts.items():
         part = state.copy(where)
         if reason is not None:
             yield Doubt(part, f"what is learned after a ct(): {reason}")
             continue
-        part.learned, part.rehearsed = learned, True
+        part.learned, part.macs, part.rehearsed = learned, macs, True
         yield part
 
 
@@ -106,8 +106,10 @@ def _leads_to_learn(ex: Executor, state: State, op: prog.Op) -> bool:
             # the bridge behind a patch port is in the same translation
             return End(state.bridge, port) in ex.patches
         case prog.Member(action, None):
-            return bool(ex.patches) or OFPP_TABLE in action.members
-        case prog.EmitBits() | prog.EmitVec() | prog.Flood():
+            return bool(ex.patches) or not {OFPP_TABLE, OFPP_NORMAL}.isdisjoint(action.members)
+        case prog.Flood(kind):
+            return bool(ex.patches) or kind == OFPP_NORMAL
+        case prog.EmitBits() | prog.EmitVec():
             return bool(ex.patches)
         case _:
             return False

@@ -13,7 +13,8 @@ from simverify.engine.program import Compiler
 from simverify.engine.strangers import translated_zones
 from simverify.engine.table import JOIN_FROM, Table
 from simverify.network.element import SOCKETS
-from simverify.openflow.actions import Clone, Learn, WriteActions
+from simverify.openflow.actions import Clone, Learn, Output, WriteActions
+from simverify.packet.fields import OFPP_NORMAL
 from simverify.space import Space
 
 if TYPE_CHECKING:
@@ -74,20 +75,28 @@ class Topology:
         return End(self.index[port.element], self.elements[port.element].ports[port.port])
 
 
-def _uses(element: Element, kind: type[Action]) -> bool:
+def _uses(element: Element, wanted: Callable[[Action], bool]) -> bool:
     groups = element.pipeline.groups.values()
-    return any(_has(flow.actions, kind) for flow in element.pipeline.flows()) or any(
-        _has(bucket.actions, kind) for group in groups for bucket in group.buckets
+    return any(_has(flow.actions, wanted) for flow in element.pipeline.flows()) or any(
+        _has(bucket.actions, wanted) for group in groups for bucket in group.buckets
     )
 
 
-def _has(actions: Actions, kind: type[Action]) -> bool:
+def _has(actions: Actions, wanted: Callable[[Action], bool]) -> bool:
     for action in actions:
-        if isinstance(action, kind):
+        if wanted(action):
             return True
-        if isinstance(action, (Clone, WriteActions)) and _has(action.actions, kind):
+        if isinstance(action, (Clone, WriteActions)) and _has(action.actions, wanted):
             return True
     return False
+
+
+def _learns(action: Action) -> bool:
+    return isinstance(action, Learn) or action == Output(OFPP_NORMAL)
+
+
+def _gathers(action: Action) -> bool:
+    return isinstance(action, WriteActions)
 
 
 @dataclass
@@ -147,8 +156,8 @@ class Machine:
             frozenset(number for name, number in element.ports.items() if name == SOCKETS),
             frozenset(element.ports[name] for name in element.no_flood),
             element.fdb,
-            _uses(element, Learn),
-            _uses(element, WriteActions),
+            _uses(element, _learns),
+            _uses(element, _gathers),
             element.frags,
             {element.ports[name]: vlan for name, vlan in element.vlans.items()},
             element.fdb_whole,

@@ -84,7 +84,7 @@ def perform(real: RealPair, play: Play) -> tuple[int, Comparison]:
 def _observe(engine: EnginePair, arrival: Arrival, seen: Seen) -> Comparison:
     try:
         return engine.observe(arrival, seen)
-    except Exception:  # a failure of the engine is a difference like others  # noqa: BLE001
+    except Exception:  # a failure of the engine is a difference like others
         return Difference(traceback.format_exc(limit=-4), "no such failure")
 
 
@@ -121,7 +121,7 @@ def _improvise(real: RealPair, rng: Random, tally: Tally) -> tuple[Play, Differe
     for _ in range(rng.randint(4, _LONGEST)):
         try:
             arrival = _next(rng, engine, play, seen)
-        except Exception:  # likewise  # noqa: BLE001
+        except Exception:  # likewise
             return play, Difference(traceback.format_exc(limit=-4), "no such failure")
         play = replace(play, arrivals=(*play.arrivals, arrival))
         tally.packets += 1

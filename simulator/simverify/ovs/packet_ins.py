@@ -62,7 +62,7 @@ class Controller:
     def collect(self) -> list[Told]:
         """Return the packet-ins since the last look; `Instance.settle` comes first."""
         self._send(_BARRIER)
-        told = []
+        told: list[Told] = []
         while True:
             kind, body = self._receive()
             if kind == _BARRIER_REPLY:

@@ -94,7 +94,9 @@ class _Maker:
             for _ in range(rng.randint(1, 4)):
                 kind = rng.choice(_KINDS)
                 match = self._match(kind, table)
-                flows.setdefault(match, f"{match} actions={self._actions(kind, table, last, match)}")
+                flows.setdefault(
+                    match, f"{match} actions={self._actions(kind, table, last, match)}"
+                )
             if rng.random() < 0.85:
                 match = f"table={table},priority=1"
                 flows[match] = f"{match} actions={self._last_resort(table, last)}"
@@ -237,7 +239,9 @@ class _Maker:
             parts.append(self._action(kind, table, last, match))
         if table < last and rng.random() < 0.5:
             following = rng.randint(table + 1, last)
-            parts.append(rng.choice(("resubmit(,{})", "resubmit(,{})", "goto_table:{}")).format(following))
+            parts.append(
+                rng.choice(("resubmit(,{})", "resubmit(,{})", "goto_table:{}")).format(following)
+            )
             if "goto" not in parts[-1] and rng.random() < 0.3:
                 parts.append(self._out(0.3))
         elif rng.random() < 0.93:
@@ -360,7 +364,9 @@ class _Maker:
             return f"nat({way}=[{address}]:80)" if ported else f"nat({way}={address})"
         if rng.random() < 0.12:
             return f"nat({way}=10.0.0.50-10.0.0.52)"
-        return f"nat({way}={address}:{rng.choice(TRANSPORT)})" if ported else f"nat({way}={address})"
+        return (
+            f"nat({way}={address}:{rng.choice(TRANSPORT)})" if ported else f"nat({way}={address})"
+        )
 
     def _learn(self, kind: str, last: int) -> str:
         rng = self.rng

@@ -248,9 +248,9 @@ class EnginePair:
             return self.space.false
         for key, leaves in outputs.items():
             where = where & self._paired(where, leaves, seen.outputs[key])
-        for key in {key for key, _ in told}:
-            mine = [leaf for k, leaf in told if k == key]
-            its = tuple(frame for k, frame in seen.told if k == key)
+        for what in {what for what, _ in told}:
+            mine = [leaf for key, leaf in told if key == what]
+            its = tuple(frame for key, frame in seen.told if key == what)
             where = where & self._paired(where, mine, its)
         living = tuple(entry for entry in final.entries if not entry.gone)
         return self._with_entries(where, living, seen.entries)
