@@ -26,6 +26,7 @@ _NW_PROTO = SLOT["nw_proto"].index
 _LIVENESS_LEVELS = 128
 _ETHERNET = tuple(SLOT[name].index for name in ("dl_type", "dl_src", "dl_dst", "vlan_tci"))
 _IP = (0x0800, 0x86DD)
+_SECOND_TAG = "what a recirculated packet has behind a second VLAN tag is not modelled"
 _TUPLE = tuple(
     SLOT[n].index for n in ("tp_src", "tp_dst", "nw_src", "ipv6_src", "nw_dst", "ipv6_dst")
 )
@@ -73,6 +74,9 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             if state.rehearsing:
                 yield from _rehearsed(ex, state, frame)
                 return
+            if outputs.tag_behind_tag(ex, state):
+                yield from ex.give_up(state, frame, _SECOND_TAG)
+                return
             _hash_asked(state)
         choice = ex.choices.bucket(key, state.bridge, group_id, options, bits)
         for place, index in enumerate(options):
@@ -110,6 +114,9 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
     if op.choice in state.chosen:
         # the same packet would choose alike of the same group, but may by another one's
         yield from ex.give_up(state, frame, "a second group by one hash, of many, is not modelled")
+        return
+    if outputs.tag_behind_tag(ex, state):
+        yield from ex.give_up(state, frame, _SECOND_TAG)
         return
     state.hashed = state.hashed or hashed(state)
     _hash_asked(state)

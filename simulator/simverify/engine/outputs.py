@@ -127,7 +127,7 @@ def send(
         state.note(Leaf("lost", state.bridge, port, None, None, why, state.slots, max_len=max_len))
         state.slots = seen
         return Continue(state)
-    if _tag_behind_tag(ex, state):
+    if tag_behind_tag(ex, state):
         reason = "what the next switch reads behind a second VLAN tag is not modelled"
         state.note(Leaf("unknown", state.bridge, port, None, None, reason, state.slots))
         state.slots = seen
@@ -150,7 +150,7 @@ def send(
     return Settled(*entered[0])
 
 
-def _tag_behind_tag(ex: Executor, state: State) -> bool:
+def tag_behind_tag(ex: Executor, state: State) -> bool:
     """Whether a packet has a tag that its receiver takes for another header than the model does.
 
     A switch reads one tag (vlan-limit): of two that were pushed the inner one is payload to the

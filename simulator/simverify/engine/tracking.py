@@ -112,6 +112,10 @@ def forked(
         reason = "a ct() with a table while there is an action set: Open vSwitch 3.1 dies of it"
         yield from ex.give_up(tracked, frame, reason)
         return
+    if outputs.tag_behind_tag(ex, before):
+        reason = "what a recirculated packet has behind a second VLAN tag is not modelled"
+        yield from ex.give_up(tracked, frame, reason)
+        return
     for part in rehearsal.rehearse(ex, tracked):
         if isinstance(part, Doubt):
             yield from ex.give_up(part.state, frame, part.reason)
