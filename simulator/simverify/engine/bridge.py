@@ -36,7 +36,7 @@ class Bridge:
         terminals: ports behind which a receiver listens: what leaves there is delivered.
         no_flood: ports that `NORMAL` and `FLOOD` leave out.
         fdb: what NORMAL knows: (vlan, MAC) -> port.
-        learns: whether any flow or bucket of it has learn(), or NORMAL, which learns addresses.
+        learns: whether any flow or bucket of it has learn().
         gathers: whether any flow of it has write_actions.
         vlans: the VLANs of ports for NORMAL; those that are not here carry all.
         fdb_whole: `fdb` is all that NORMAL knows: packets to other addresses are flooded.
@@ -44,6 +44,7 @@ class Bridge:
         tunnels: the options of tunnel ports.
         tlv_map: (class, type, length) of a Geneve option -> the N of its tun_metadataN.
         frags: what it does with fragments, see `fragments`.
+        learns_macs: whether any flow or bucket of it has NORMAL.
     """
 
     index: int
@@ -63,6 +64,7 @@ class Bridge:
     down: frozenset[int] = frozenset()
     tunnels: Mapping[int, Tunnel] = field(default_factory=dict)
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    learns_macs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,6 +360,10 @@ def outgoing(ex: Executor, state: State, port: int) -> Slots:
             slots = tunnel.bare(ex.blank, slots)
         else:
             slots = tunnel.encapsulated(ex.space, ex.blank, options, slots)
+    return _tagged(ex, slots)
+
+
+def _tagged(ex: Executor, slots: Slots) -> Slots:
     tci = slots[_VLAN]
     if tci is ex.blank[_VLAN] or tci.bits[12] != 0:
         return slots
@@ -377,7 +381,7 @@ def punted(
 ) -> Iterator[State]:
     """Give the packet to a controller as it is on the wire, as an output would send it."""
     for part in committed(ex, state):
-        slots = outgoing(ex, part)
+        slots = _tagged(ex, wire(part))
         at = (part.bridge, None, frame.table, frame.flow)
         part.note(Leaf(kind, *at, reason, slots, userdata))
         part.emitted = True

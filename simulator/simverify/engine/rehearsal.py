@@ -86,7 +86,8 @@ def isolated(state: State) -> bool:
 
 def may_learn(ex: Executor, state: State) -> bool:
     """Whether what is left of this translation can learn."""
-    if not (ex.bridges[state.bridge].learns or (ex.patches and any(b.learns for b in ex.bridges))):
+    there = ex.bridges if ex.patches else (ex.bridges[state.bridge],)
+    if not any(bridge.learns or bridge.learns_macs for bridge in there):
         return False
     return any(
         _leads_to_learn(ex, state, op)

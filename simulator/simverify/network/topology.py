@@ -13,7 +13,7 @@ from simverify.engine.program import Compiler
 from simverify.engine.strangers import translated_zones
 from simverify.engine.table import JOIN_FROM, Table
 from simverify.network.element import SOCKETS
-from simverify.openflow.actions import Clone, Learn, Output, WriteActions
+from simverify.openflow.actions import Bundle, Clone, Learn, Output, WriteActions
 from simverify.packet.fields import OFPP_NORMAL
 from simverify.space import Space
 
@@ -92,7 +92,12 @@ def _has(actions: Actions, wanted: Callable[[Action], bool]) -> bool:
 
 
 def _learns(action: Action) -> bool:
-    return isinstance(action, Learn) or action == Output(OFPP_NORMAL)
+    return isinstance(action, Learn)
+
+
+def _floods(action: Action) -> bool:
+    members = action.members if isinstance(action, Bundle) else ()
+    return action == Output(OFPP_NORMAL) or OFPP_NORMAL in members
 
 
 def _gathers(action: Action) -> bool:
@@ -164,6 +169,7 @@ class Machine:
             frozenset(element.ports[name] for name in element.down),
             {element.ports[name]: tunnel for name, tunnel in element.tunnels.items()},
             element.tlv_map,
+            _uses(element, _floods),
         )
 
     @property
