@@ -16,6 +16,7 @@ from simverify.cli.output import Progress, colored, warn, write
 @OVERRIDES
 @SELECTION
 @JOBS
+@click.option("--timings", is_flag=True, help="Say where time and nodes went (one process).")
 @click.option("--explain", is_flag=True, help="Show a conversation of the proved cases, too.")
 @click.option("--strict", is_flag=True, help="Judge the bare verdicts: all are to be proved.")
 @output("text", "json", "junit")
@@ -26,6 +27,7 @@ def command(
     cache: str | None,
     pattern: str | None,
     jobs: int | None,
+    timings: bool,
     explain: bool,
     strict: bool,
     form: str,
@@ -39,6 +41,7 @@ def command(
     """
     from simverify import session
     from simverify.report.forms import verification_report
+    from simverify.report.timings import timings_text
 
     overrides = overrides_of(**options)
     progress, missing = Progress("cases", quiet=quiet), 0
@@ -50,6 +53,7 @@ def command(
             budget_s=budget,
             memory=memory,
             cache=cache,
+            timed=timings,
             jobs=jobs,
             progress=progress,
         )
@@ -68,6 +72,8 @@ def command(
         not_judged=missing,
     )
     write(text, target)
+    if found.timings is not None:
+        click.echo(timings_text(found.timings), err=True)
     return INTERRUPTED if missing else found.exit_code(strict=strict)
 
 

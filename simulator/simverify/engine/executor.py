@@ -31,6 +31,7 @@ from simverify.engine.gathering import progress
 from simverify.engine.learning import learn, learned_hits
 from simverify.engine.liveness import Liveness
 from simverify.engine.outcome import Continue, Outcome, Settled
+from simverify.engine.profile import moment
 from simverify.engine.state import (
     SEVERAL,
     WIRE,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from simverify.engine.bridge import Bridge, End
     from simverify.engine.choice import Choices
     from simverify.engine.gathering import Gathering
+    from simverify.engine.profile import Profile
     from simverify.engine.program import Compiler
     from simverify.engine.state import Frame
     from simverify.engine.table import Hit, Level
@@ -88,6 +90,7 @@ class Executor:
         patches: the ends among them that join bridges of one datapath.
         explain: record a step for each look-up and keep flows apart.
         deadline: called now and then; raises `BudgetError` when it is time to stop.
+        profile: counts where the time goes.
         terse: keep of what happens only how it ends: classes that differ in the way alone are one.
         gathering: where copies go that end or leave over a link, each for itself; they are not
             followed, and the final states say nothing.
@@ -104,6 +107,7 @@ class Executor:
     deadline: Callable[[], None] | None = None
     terse: bool = False
     gathering: Gathering | None = None
+    profile: Profile | None = None
     conntrack: Conntrack = field(init=False)
     blank: tuple[Vec, ...] = field(init=False)
     decrements: dict[Vec, tuple[Vec, Set]] = field(default_factory=dict)
@@ -196,7 +200,12 @@ class Executor:
                 self.deadline()
             if not self.looked_up & 1023:
                 self.space.make_room()
-            alone = settle(self._look_up(state, table))
+            if self.profile is None:
+                alone = settle(self._look_up(state, table))
+            else:
+                since, bridge = moment(self.space), state.bridge
+                alone = settle(self._look_up(state, table))
+                self.profile.looked_up(self.space, bridge, table, since)
         orderly = self.choices.orderly
         done = []
         for state in finals.values():
@@ -380,6 +389,8 @@ class Executor:
     def _act(
         self, state: State, where: Set, table: int, hit: Hit, *, whole: bool
     ) -> Iterator[tuple[State, int | None]]:
+        bridge = state.bridge
+        since = None if self.profile is None else moment(self.space)
         seen = state.slots
         # the whole state goes on as it is: nothing of it is left for other flows
         new = stacking.looked_up(state if whole else state.copy(where))
@@ -398,6 +409,8 @@ class Executor:
         else:
             note = hit.flow.origin.note if hit.flow.origin is not None else ""
             yield from self._advance(new, table, hit.flow, note or "the flow drops it")
+        if self.profile is not None and since is not None:
+            self.profile.met(self.space, bridge, table, hit.flow, since)
 
     # actions
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
     from simverify.engine.gathering import Gathering
+    from simverify.engine.profile import Profile
     from simverify.engine.watch import Watch
     from simverify.network.element import Element, Link, Port
     from simverify.openflow.actions import Action, Actions
@@ -114,12 +115,14 @@ class Machine:
         network: what to run.
         order: whether ties of equal priority are choices (`any`) or go as Open vSwitch's
             classifier decides them after adding the flows as the pipeline has them (`file`).
+        profile: counts where the time of its executors goes.
     """
 
     network: Topology
     order: Order = "any"
     join_from: int = JOIN_FROM
     space: Space = field(default_factory=Space)
+    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         self._compiler = Compiler(self.space)
@@ -226,6 +229,7 @@ class Machine:
             list(watches),
             self._patches,
             deadline,
+            profile=self.profile,
         )
 
     @cached_property
@@ -263,6 +267,7 @@ class Machine:
             deadline=deadline,
             terse=True,
             gathering=gathering,
+            profile=self.profile,
         )
 
     def choices(self) -> Choices:

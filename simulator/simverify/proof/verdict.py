@@ -224,12 +224,42 @@ class CaseResult:
 
 
 @dataclass(frozen=True, slots=True)
+class TableTiming:
+    """What the look-ups of a table took, and what was done after each until the next."""
+
+    switch: str
+    table: int
+    times: int
+    seconds: float
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTiming:
+    """What was done with the classes of packets that met a flow."""
+
+    flow: FlowRef
+    times: int
+    seconds: float
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where time and nodes went, the dearest first."""
+
+    tables: tuple[TableTiming, ...]
+    flows: tuple[FlowTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """The results of a run of cases, in the order of their files."""
 
     results: tuple[CaseResult, ...]
     seconds: float
     warnings: tuple[Diagnostic, ...] = ()
+    timings: Timings | None = None
 
     def count(self, verdict: Verdict) -> int:
         """Return how many cases have this verdict."""

@@ -60,7 +60,7 @@ def verification_json(
         explain: whether proved cases show a conversation that works.
         not_judged: how many cases are missing, since the run was interrupted.
     """
-    return {
+    made: Json = {
         "simverify": __version__,
         "summary": {
             "proved": verification.count("proved"),
@@ -74,6 +74,11 @@ def verification_json(
         "overrides": overrides_json(overrides),
         "results": [case_json(result, explain=explain) for result in verification.results],
     }
+    if verification.timings is not None:
+        from simverify.report.timings import timings_json
+
+        made["timings"] = timings_json(verification.timings)
+    return made
 
 
 def gate_json(result: GateResult, overrides: Overrides, *, explain: bool = False) -> Json:

@@ -166,6 +166,20 @@ OVERRIDES = _object(
     },
     "what was put over the network files",
 )
+_SPENT = {"seconds": _SECONDS, "nodes": _COUNT}
+TIMINGS = _object(
+    {
+        "tables": _list(
+            _object({"switch": _TEXT, "table": _COUNT, "lookups": _COUNT, **_SPENT}),
+            "look-ups, and what was done after each until the next",
+        ),
+        "flows": _list(
+            _object({"flow": FLOW, "classes": _COUNT, **_SPENT}),
+            "what was done with the classes that met a flow; of flows that were joined the first",
+        ),
+    },
+    "with --timings alone: where the time went, the dearest first",
+)
 RESULT = _object(
     {
         "simverify": {**_TEXT, "description": "the version that wrote it"},
@@ -176,3 +190,4 @@ RESULT = _object(
         "results": _list(CASE),
     }
 )
+RESULT = {**RESULT, "properties": {**RESULT["properties"], "timings": TIMINGS}}

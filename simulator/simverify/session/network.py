@@ -21,6 +21,7 @@ from simverify.text.derived import relocate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from simverify.engine.profile import Profile
     from simverify.network import Party, Topology
     from simverify.network.topology import Order
     from simverify.openflow.flow import Flow, Match, MeterEntry
@@ -106,6 +107,7 @@ class Network:
         pipelines: each switch's tables and groups.
         order: how ties of equal priority go.
         warnings: what there was to say about the files and scripts.
+        profile: counts where the time goes, if it is set before the machine is made.
         limits: what the sets of its machine have to keep to.
     """
 
@@ -121,6 +123,7 @@ class Network:
         self.order = order
         self._nodes = SPACE
         self.limits = Limits()
+        self.profile: Profile | None = None
         self.warnings = tuple(warnings)
 
     @cached_property
@@ -133,7 +136,12 @@ class Network:
     @cached_property
     def machine(self) -> Machine:
         """The network ready to run; shared by all that is asked of it."""
-        return Machine(self.topology, self.order, space=Space(self.limits.nodes(self._nodes)))
+        return Machine(
+            self.topology,
+            self.order,
+            space=Space(self.limits.nodes(self._nodes)),
+            profile=self.profile,
+        )
 
     def enlarge(self) -> bool:
         """Go on with a new machine that has room for more sets; False where it has all it may."""

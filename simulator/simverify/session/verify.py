@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simverify.engine.profile import Profile
 from simverify.engine.table import checks_of
 from simverify.packet.fields import SLOTS
 from simverify.proof.headers import IPV6, family_of, of_family
@@ -19,6 +20,7 @@ from simverify.session.cache import Cache
 from simverify.session.limits import Limits, memory_used_up
 from simverify.session.network import Loader, Network, match_of
 from simverify.session.overrides import Overrides
+from simverify.session.timings import timings
 from simverify.session.workers import jobs_for, judged
 from simverify.text import Diagnostic, InputError, suggest
 
@@ -41,6 +43,7 @@ def verify(
     memory: int | None = None,
     jobs: int | None = None,
     cache: str | Path | None = None,
+    timed: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Prove the cases of files and folders.
@@ -53,6 +56,7 @@ def verify(
         memory: bytes that all processes may have together; past them verdicts are `unknown`.
         jobs: how many processes judge; None: one, or as many as there are cores for many cases.
         cache: a folder where verdicts are kept; what was judged before is looked up there.
+        timed: say where the time went; all cases are judged by this process then.
         progress: called with the number of cases judged, and of all; first with 0.
 
     Raises:
@@ -82,10 +86,16 @@ def verify(
     loader = Loader(overrides)
     asked = questions(chosen, loader)
     results: list[CaseResult] = []
+    networks = list({id(network): network for _, network, _ in asked}.values())
+    if timed:
+        jobs = 1
+        for network in networks:
+            network.profile = Profile()
 
     def verification() -> Verification:
         seconds = time.perf_counter() - began
-        return Verification(tuple(results), seconds, tuple(loader.warnings))
+        spent = timings(networks) if timed else None
+        return Verification(tuple(results), seconds, tuple(loader.warnings), spent)
 
     try:
         for result in judge_all(asked, Limits(budget_s, memory), jobs, cache, progress):

@@ -311,6 +311,11 @@ class Space:
                 value |= 1 << place
         return value
 
+    @property
+    def taken(self) -> int:
+        """How many nodes there are now, nearly."""
+        return self._manager.approx_num_inner_nodes()
+
     def pause(self) -> None:
         """Stop here if it is time to: called between pieces of work that may be long."""
         if self.watch is not None:
