@@ -41,6 +41,37 @@ def test_a_protocol_prints_in_its_words() -> None:
     assert "resubmit(,5)" in rewrite(Source("f", FILE), protocol="OpenFlow10").text
 
 
+def test_requests_keep_their_commands() -> None:
+    """A table of a request is written where it was, 0 as well; requests for buckets stay."""
+    bundle = (
+        "# first\nflow  add table=3,ip,actions=1 # one\nflow delete table=0, tcp\nflow delete\n"
+        "flow modify  cookie=0x5/-1,in_port=1,actions=load:1->reg0[]\n"
+        "flow delete_strict priority=3,out_port=2,arp\n"
+        "group add group_id=1,type=all,bucket=1\ngroup delete group_id=2\nflow tcp actions=drop\n"
+    )
+    written = (
+        "# first\nflow add table=3, ip actions=output:1 # one\nflow delete table=0, tcp\n"
+        "flow delete\n"
+        "flow modify cookie=0x5/0xffffffffffffffff, in_port=1 actions=load:0x1->NXM_NX_REG0[]\n"
+        "flow delete_strict out_port=2, priority=3, arp\n"
+        "group add group_id=1,type=all,bucket=bucket_id:0,actions=output:1\n"
+        "group delete group_id=2\nflow tcp actions=drop\n"
+    )
+    assert rewrite(Source("f", bundle)).text == written
+    assert not rewrite(Source("f", written)).changed
+    flows = "add priority=5,actions=1\ndelete_strict table=0,priority=5\nip,actions=2\n"
+    assert rewrite(Source("f", flows)).text == (
+        "add priority=5 actions=output:1\ndelete_strict table=0, priority=5\nip actions=output:2\n"
+    )
+    groups = "group_id=1,type=all\nadd_or_mod group_id=1,type=indirect,bucket=2\n"
+    assert rewrite(Source("f", groups)).text == (
+        "group_id=1,type=all\nadd_or_mod group_id=1,type=indirect,"
+        "bucket=bucket_id:0,actions=output:2\n"
+    )
+    with pytest.raises(InputError):
+        rewrite(Source("f", "flow add ip,actions=foo\n"))
+
+
 def test_groups_and_meters_are_told_by_their_words() -> None:
     """A file of one of them needs no --kind; a meter's bands stand on lines of their own."""
     group = "group_id=1,type=all,bucket=output:1"

@@ -9,10 +9,21 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, assert_never, get_args
 
 from simverify.openflow.format import Printer, format_meter
+from simverify.openflow.mod_text import write_flow_mod
+from simverify.openflow.mods import (
+    DeleteGroups,
+    FlowMod,
+    GroupMod,
+    GroupRequest,
+    InsertBuckets,
+    Mod,
+    RemoveBuckets,
+)
 from simverify.openflow.parse import (
+    Parsed,
     as_source,
     parse_flows,
     parse_groups,
@@ -20,6 +31,7 @@ from simverify.openflow.parse import (
     read_flow,
 )
 from simverify.openflow.protocol import FORMATS, PROTOCOLS, Protocol
+from simverify.openflow.read_mods import parse_bundle, parse_flow_mods, parse_group_mods
 from simverify.text import Diagnostic, InputError, Source, Span
 
 if TYPE_CHECKING:
@@ -33,6 +45,13 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Entry = TypeVar("Entry")
 
 _HEAD = re.compile(r"(NXST|OFPST)_\w+ reply (?:\(OF1\.(\d)\) )?\(xid=")
+_REQUEST = re.compile(
+    r"[ \t\ufeff]*(?:(?:flow|group|packet-out)(?=[ \t]|$)[ \t]*)?"
+    r"(?:(?:add|modify|modify_strict|delete|delete_strict|add_or_mod|insert_bucket|remove_bucket)"
+    r"(?=[ \t\r]|$)|(?<=[a-z][ \t]))"
+)
+_BUNDLE = re.compile(r"^[ \t]*(flow|group|packet-out)[ \t]", re.MULTILINE)
+_GROUP = re.compile(r"^[^#\n]*\bgroup_id=", re.MULTILINE)
 _COMMENT = re.compile(r"\s*#.*")
 
 
@@ -131,6 +150,8 @@ def rewrite(
     if kind == "match":
         message = "a file holds flows, groups or meters"
         raise InputError([Diagnostic("error", "not-a-file", message, place=source.name)])
+    if kind != "meter" and any(_REQUEST.match(line) for line in source.text.split("\n")):
+        return _rewrite_requests(source, protocol, ports, tables)
     holds = _holds(source) if kind == "dump" else kind
     printer = Printer(
         protocol or _protocol(source) or "OpenFlow15",
@@ -157,6 +178,47 @@ def rewrite(
                 texts[_line(flow)] = printer.flow(flow, style)
             warnings = flows.diagnostics
     return Rewritten(source, _put(source.text, texts, followed), warnings)
+
+
+def _rewrite_requests(
+    source: Source,
+    protocol: Protocol | None,
+    ports: Mapping[str, int] | None,
+    tables: Mapping[str, int] | None,
+) -> Rewritten:
+    """Return a file of requests: each keeps its command, and is otherwise written anew.
+
+    Requests for single buckets stay as they are written.
+    """
+    parsed: Parsed[Mod] | Parsed[FlowMod] | Parsed[GroupRequest]
+    if _BUNDLE.search(source.text):
+        parsed = parse_bundle(source, ports=ports, tables=tables, protocol=protocol)
+    elif _GROUP.search(source.text):
+        parsed = parse_group_mods(source, ports=ports, tables=tables, protocol=protocol)
+    else:
+        parsed = parse_flow_mods(source, ports=ports, tables=tables, protocol=protocol)
+    printer = Printer(
+        protocol or "OpenFlow15",
+        ports=None if ports is None else {number: name for name, number in ports.items()},
+        keep=protocol is None,
+    )
+    texts: dict[int, str] = {}
+    mods: Sequence[Mod] = parsed.checked()
+    lines = source.text.split("\n")
+    for mod in mods:
+        found = _REQUEST.match(lines[mod.span.line - 1])
+        words = found.group().split() if found else []
+        match mod:
+            case FlowMod():
+                words.append(write_flow_mod(mod, printer))
+            case GroupMod(group=group):
+                words.append(printer.group(group))
+            case DeleteGroups() | InsertBuckets() | RemoveBuckets():
+                continue
+            case _:
+                assert_never(mod)
+        texts[mod.span.line] = " ".join(word for word in words if word)
+    return Rewritten(source, _put(source.text, texts, set()), parsed.diagnostics)
 
 
 def _line(entry: Flow | GroupEntry | MeterEntry) -> int:
