@@ -348,3 +348,35 @@ def test_buckets_need_a_version_that_has_them() -> None:
     assert bucket_ids(mod.buckets) == [0]
     with pytest.raises(InputError, match="OpenFlow13 has no insert_bucket"):
         parse_group_mod(text, "insert_bucket", protocol="OpenFlow13")
+
+
+def _selecting() -> list[str]:
+    """Return flows that lead to port 2, the controller and group 1 in every way."""
+    actions = [
+        "output:2", "clone(output:2)", "write_actions(output:2)", "enqueue:2:1", "LOCAL",
+        "output(port=2,max_len=100)", "resubmit:2", "bundle(eth_src,0,hrw,ofport,members:2)",
+        "clone(clone(output:2))", "group:1", "clone(group:1)", "write_actions(group:1)", "in_port",
+        "CONTROLLER:5", "controller(reason=no_match)", "sample(probability=1,sampling_port=2)",
+        "output:reg0[]", "learn(table=2,output:NXM_OF_IN_PORT[]),output:1", "clone(CONTROLLER)",
+    ]  # fmt: skip
+    return [f"priority={number},actions={text}" for number, text in enumerate(actions, 1)]
+
+
+@needs_ovs
+@pytest.mark.parametrize("words", ["out_port=2", "out_port=controller", "out_port=LOCAL",
+                                   "out_port=in_port", "out_group=1"])  # fmt: skip
+def test_flows_are_found_by_where_they_lead_to(switch: Instance, words: str) -> None:
+    """Within other actions as well, and only by actions that the switch counts as such."""
+    switch.ofctl("br0", "del-flows")
+    switch.ofctl("br0", "del-groups", protocol="OpenFlow15")
+    switch.ofctl("br0", "add-group", "group_id=1,type=all,bucket=output:1", protocol="OpenFlow15")
+    ours = Pipeline()
+    for text in _selecting():
+        switch.ofctl("br0", "add-flow", text, protocol="OpenFlow15")
+        ours.add_flow(parse_flows(text).checked()[0])
+    switch.ofctl("br0", "del-flows", words, protocol="OpenFlow15")
+    apply_mod(ours, parse_flow_mod(words, "delete"))
+    dump = switch.ofctl("br0", "dump-flows", protocol="OpenFlow15")
+    left = {flow.priority for flow in parse_flows(Source("dump", dump)).checked()}
+    assert {flow.priority for flow in ours.flows()} == left
+    assert len(left) < len(_selecting())

@@ -11,9 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from simverify.openflow.actions import Clone, Controller, Enqueue, Group, Output, WriteActions
+from simverify.openflow.values import RESERVED_PORTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from simverify.openflow.actions import Action
     from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry, Term
 
 Mask = tuple[tuple[str, int], ...]
@@ -196,9 +200,9 @@ class FlowFilter:
         """Whether the request concerns this flow."""
         if (flow.cookie ^ self.cookie) & self.cookie_mask:
             return False
-        if self.out_port is not None and not _outputs(flow, "port", self.out_port):
+        if self.out_port is not None and not _has_port(flow.actions, self.out_port):
             return False
-        if self.out_group is not None and not _outputs(flow, "group_id", self.out_group):
+        if self.out_group is not None and not _has_group(flow.actions, self.out_group):
             return False
         if self.strict:
             return flow.priority == self.priority and flow.match.terms == self.match.terms
@@ -210,5 +214,38 @@ class FlowFilter:
         return True
 
 
-def _outputs(flow: Flow, attribute: str, value: int) -> bool:
-    return any(getattr(action, attribute, None) == value for action in flow.actions)
+def _has_port(actions: Iterable[Action], port: int) -> bool:
+    """Whether `out_port` finds a flow by its actions, those within others included.
+
+    Measured: neither `output(port=...,max_len=...)` nor `resubmit` counts, nor what a `bundle`,
+    `learn` or `sample` may send to.
+    """
+    for action in actions:
+        match action:
+            case Output(number) | Enqueue(number):
+                if number == port:
+                    return True
+            case Controller():
+                if port == RESERVED_PORTS["CONTROLLER"]:
+                    return True
+            case Clone(inner) | WriteActions(inner):
+                if _has_port(inner, port):
+                    return True
+            case _:
+                pass
+    return False
+
+
+def _has_group(actions: Iterable[Action], group_id: int) -> bool:
+    """Whether `out_group` finds a flow by its actions, those within others included."""
+    for action in actions:
+        match action:
+            case Group(number):
+                if number == group_id:
+                    return True
+            case Clone(inner) | WriteActions(inner):
+                if _has_group(inner, group_id):
+                    return True
+            case _:
+                pass
+    return False
