@@ -8,7 +8,7 @@ from tests.corpora.shared import shared
 
 FOLDERS = {
     "tiny": 1,
-    "small": 1,
+    "small": 0,
     "modes/tiny-noencap": 0,
     "modes/tiny-windows-noencap": 0,
     "modes/dualstack": 0,
