@@ -7,7 +7,7 @@ for, so what ends or goes over a link is put here, and classes that differ in no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Gathering:
         # a flow is compared by identity: its text may be long
         key = (
             *(leaf.kind, leaf.bridge, leaf.entered, leaf.port, leaf.table, id(leaf.flow)),
-            *(leaf.reason, leaf.slots, leaf.userdata, leaf.ports),
+            *(leaf.reason, leaf.slots, leaf.userdata, leaf.ports, leaf.max_len),
         )
         found = self._ended.get(key)
         self._ended[key] = (leaf, cond if found is None else found[1] | cond)
@@ -53,7 +53,7 @@ class Gathering:
         new = Gathering()
         for leaf, cond in self.ended:
             if (cond & orderly).satisfiable():
-                new.end(replace(leaf), cond & orderly)
+                new.end(leaf, cond & orderly)
         for (end, slots), cond in self.passed.items():
             if (cond & orderly).satisfiable():
                 new.go(end, slots, cond & orderly)
