@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 @click.option("--bridge", metavar="NAME", help="A bridge alone; NETWORK is left out.")
 @click.option("--ports", multiple=True, metavar="NAME=PORT:NUMBER,...", help="Its ports.")
 @click.option("--tlv-map", multiple=True, metavar="NAME=MAP", help="Its tunnel options.")
-@click.option("--concrete", is_flag=True, help="One packet, with everyday values where open.")
+@click.option(
+    "--concrete",
+    is_flag=True,
+    help="One packet: what is open is 0, from a pod or host an everyday value.",
+)
 @click.option("--conversation", is_flag=True, help="Follow the whole conversation, replies too.")
 @click.option("--explain", is_flag=True, help="Show every look-up with its flow.")
 @OVERRIDES
