@@ -135,7 +135,7 @@ def test_every_verdict_has_a_line_of_text(verification: Verification) -> None:
     """A result in text names the verdict of each case and ends with the sum."""
     text = verification_report(verification, "text", overrides=OVERRIDES)
     for result in verification.results:
-        assert f"{result.verdict:8} {result.label}" in text
+        assert f"{result.verdict:8} {result.label}".rstrip() in text
     assert text.endswith(f"{verification.seconds:.2f} s\n")
 
 
