@@ -69,7 +69,10 @@ def reshape(
             yield Continue(state)
         case ofp.PushMpls(ethertype):
             state.stack = rest
-            yield from _push_mpls(ex, state, frame, ethertype)
+            for part in outputs.committed(ex, state):
+                # what goes behind the label is what NAT left on the wire
+                part.slots, part.astray = outputs.wire(part), ()
+                yield from _push_mpls(ex, part, frame, ethertype)
         case ofp.PopMpls(ethertype):
             state.stack = rest
             yield from _pop_mpls(ex, state, frame, ethertype)

@@ -179,7 +179,7 @@ class RealNetwork:
         for number, exchange in enumerate(conversation, 1):
             header = dict(exchange.header)
             if exchange.role == "reply":
-                header = _turned(header, arrived)
+                header = turned(header, arrived)
             start = exchange.hops[0]
             self._learned.update(
                 hop.at for hop in exchange.hops for step in hop.steps if "learn(" in step.flow.text
@@ -205,7 +205,7 @@ def _mask_named(table: FlowTable, text: str):  # type: ignore[no-untyped-def]
     return None
 
 
-def _turned(header: dict[str, int], arrived: Mapping[str, int]) -> dict[str, int]:
+def turned(header: dict[str, int], arrived: Mapping[str, int]) -> dict[str, int]:
     """Return a reply's header with the addresses and ports of what arrived, turned around."""
     for one, other in _TUPLE:
         if one in header or other in header:
