@@ -273,7 +273,8 @@ class EnginePair:
         where = space.true
         for place in WIRE:
             vec = leaf.slots[place]
-            if SLOTS[place].name == "quoted" and vec.constant and not vec.value:
+            name = SLOTS[place].name
+            if name == "grown" or (name == "quoted" and vec.constant and not vec.value):
                 continue
             value = found.get(SLOTS[place].name, 0)
             if SLOTS[place].name == "buried" and not value:
