@@ -6,6 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
+from simverify.engine.tunnel import Tunnel
 from simverify.network import Element, Link, Party, Port, Topology
 from simverify.network.element import SOCKETS
 from simverify.openflow.actions import Ct
@@ -80,6 +81,11 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
             frozenset(switch.no_flood),
             {(entry.vlan, entry.mac): ports[entry.port] for entry in switch.fdb},
             switch.frags,
+            tunnels={
+                name: Tunnel(t.kind, t.remote_ip, t.local_ip, t.in_key, t.out_key)
+                for name, t in switch.tunnels.items()
+            },
+            tlv_map=switch.tlv_map,
         )
     links.extend(
         Link(Port(one.element, one.port), Port(other.element, other.port), "patch")

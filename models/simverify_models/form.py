@@ -37,6 +37,7 @@ from simverify_models.spec import (
     ServiceSpec,
     SwitchSpec,
 )
+from simverify_models.tunnels import TLV_MAP, TUNNEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ FRAGS: Key[Literal["normal", "drop", "nx-match"]] = Key(
     "what the bridge does with fragments (ovs-ofctl set-frags)",
 )
 FDB_ENTRIES = Key("fdb", ListOf(FDB), (), "the MAC table that NORMAL starts with")
-DATAPATH_SHAPE = Record("a datapath", (TYPE, FRAGS, FDB_ENTRIES), lambda f, _: f)
+DATAPATH_SHAPE = Record("a datapath", (TYPE, FRAGS, FDB_ENTRIES, TLV_MAP), lambda f, _: f)
 
 DATAPATH = Key("datapath", DATAPATH_SHAPE, None, "which Open vSwitch forwards; userspace")
 FLOWS = Key("flows", FILES, (), "files of flows, added in this order")
@@ -92,6 +93,8 @@ PATCHES = Key(
     {},
     "ports that lead to a port of another switch of the same datapath, such as br-ex.patch-int",
 )
+
+TUNNELS = Key("tunnels", MapOf("tunnel port", TUNNEL), {}, "ports that are tunnels, with options")
 
 
 def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
@@ -118,6 +121,13 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
             report.error(
                 "unknown-port", f"{f.name} has no port '{name}'", peer.span, suggest(name, ports)
             )
+    for name, tunnel in f[TUNNELS].items():
+        if name not in ports:
+            report.error(
+                "unknown-port", f"{f.name} has no port '{name}'", tunnel.span, suggest(name, ports)
+            )
+        elif name in f[PATCHES]:
+            report.error("bad-value", f"port '{name}' is a patch port, too", tunnel.span)
     datapath = f[DATAPATH]
     return SwitchSpec(
         name=f.name,
@@ -131,10 +141,14 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
         span=f.span,
         frags="normal" if datapath is None else datapath[FRAGS],
         patches=f[PATCHES],
+        tunnels=f[TUNNELS],
+        tlv_map={} if datapath is None else dict(datapath[TLV_MAP]),
     )
 
 
-SWITCH = Record("a switch", (DATAPATH, FLOWS, GROUPS, METERS, PORTS, NO_FLOOD, PATCHES), _switch)
+SWITCH = Record(
+    "a switch", (DATAPATH, FLOWS, GROUPS, METERS, PORTS, NO_FLOOD, PATCHES, TUNNELS), _switch
+)
 
 PORT = Key("port", PORT_REF, doc="the switch and its port, such as br-int.antrea-gw0")
 STATION_MAC = Key("mac", MAC)

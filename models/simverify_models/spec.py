@@ -56,10 +56,24 @@ class FdbSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TunnelSpec:
+    """A tunnel port. An address or key of None is `flow`; a `local_ip` of None is not given."""
+
+    kind: Literal["geneve", "vxlan", "gre"]
+    remote_ip: Address | None
+    local_ip: Address | None
+    in_key: int | None
+    out_key: int | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchSpec:
     """A bridge of Open vSwitch. `ports` has OpenFlow port numbers; LOCAL is always there.
 
-    `patches` joins some of them to ports of other bridges of the same datapath.
+    `tunnels` says which of them are tunnels, `tlv_map` which Geneve options are which fields:
+    (class, type, length) -> the N of tun_metadataN. `patches` joins some of the ports to ports of
+    other bridges of the same datapath.
     """
 
     name: str
@@ -73,6 +87,8 @@ class SwitchSpec:
     span: Span
     frags: Literal["normal", "drop", "nx-match"] = "normal"
     patches: Mapping[str, PortRef] = field(default_factory=dict)
+    tunnels: Mapping[str, TunnelSpec] = field(default_factory=dict)
+    tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import click
 
 from simverify.cli.options import OVERRIDES, output, overrides_of
 from simverify.cli.output import warn
-from simverify.text import Diagnostic, InputError, Source, Span
+from simverify.text import Diagnostic, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,12 +173,10 @@ def _asked(
         if ports or tlv_map:
             raise click.UsageError("--ports and --tlv-map go with --bridge")
         return session.load(words[0], overrides), frames
-    if tlv_map:
-        span = Span(Source("--tlv-map", tlv_map[0]), 0, len(tlv_map[0]))
-        raise InputError([Diagnostic("error", "not-modelled", "--tlv-map is not modelled", span)])
     from simverify_models.alone import bridge_alone
 
-    return session.Loader(overrides).network(overrides.adjust(bridge_alone(bridge, ports))), frames
+    spec = overrides.adjust(bridge_alone(bridge, ports, tlv_map))
+    return session.Loader(overrides).network(spec), frames
 
 
 __all__ = ["command"]

@@ -9,7 +9,6 @@ import click
 from simverify.cli import UNJUDGED
 from simverify.cli.options import LIMITS, OVERRIDES, output, overrides_of
 from simverify.cli.output import warn, write
-from simverify.text import Diagnostic, InputError
 
 if TYPE_CHECKING:
     from simverify.session import Network
@@ -92,13 +91,9 @@ def _asked(
         if ports or tlv_map:
             raise click.UsageError("--ports and --tlv-map go with --bridge")
         return session.load(words[0], overrides), sender, flow
-    if tlv_map:
-        raise InputError(
-            [Diagnostic("error", "not-modelled", "--tlv-map is not modelled", place="--tlv-map")]
-        )
     from simverify_models.alone import bridge_alone
 
-    spec = overrides.adjust(bridge_alone(bridge, ports))
+    spec = overrides.adjust(bridge_alone(bridge, ports, tlv_map))
     if "." not in sender:
         sender = f"{bridge}.{sender}"
     return session.Loader(overrides).network(spec), sender, flow

@@ -192,16 +192,17 @@ _LAYERS: tuple[tuple[tuple[str, ...], tuple[Mapping[str, tuple[int, ...]], ...]]
 """Fields, and the packets that have them: any of some sets of values, outer fields first."""
 
 
-def arriving(space: Space, packet: Match) -> tuple[Slots, Set]:
+def arriving(space: Space, packet: Match, further: Sequence[str] = ()) -> tuple[Slots, Set]:
     """Return a packet as it arrives at a port, with all that `packet` does not say open.
 
     Where it does not say the protocol either, the fields of every protocol are open, each 0 in
     the packets that do not have it. Closed are VLAN tags, fragments and what MPLS and NSH have.
+    Slots of `further` are open, too.
     """
     fixed = _fixed(packet)
     within = space.true
-    slots = _opened(space, fixed, ())
-    opened: list[str] = []
+    opened = list(further)
+    slots = _opened(space, fixed, opened)
     for names, alternatives in _LAYERS:
         there = space.false
         for needs in alternatives:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simverify.engine.state import Hop, Leaf, State
+from simverify.engine.tunnel import FIELDS
 from simverify.network.element import SOCKETS
 from simverify.openflow.parse import parse_match
 from simverify.packet.fields import SLOTS
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 
 Everyday = tuple[tuple[str, int], ...]
+_TUNNEL = ("tun_id", "tun_src", "tun_dst")
+"""What is open of a packet that a tunnel brings; options are there if they are said."""
 _EVERYDAY: Everyday = (("nw_ttl", 64), ("tp_src", 40000), ("nw_tos", 0))
 
 
@@ -99,7 +102,7 @@ def trace(network: Network, sender: str, text: str, *, conversation: bool, concr
     if concrete:
         start.cond = _one(machine, start, everyday)
     executor = machine.executor(choices)
-    finals = executor.run([start.copy()])
+    finals = executor.run([start.copy()], further=FIELDS)
     variables = {v for vec in start.slots for v in vec.variables()}
     classes = [
         _class(network.topology, machine, choices, start, way, variables)
@@ -134,7 +137,8 @@ def _start(
                     )
                 ]
             )
-        slots, within = arriving(space, packet)
+        further = _TUNNEL if port in switch.tunnels else ()
+        slots, within = arriving(space, packet, further)
         state = State(within, slots)
         state.bridge = topology.index[element]
         state.entered = switch.ports[port]
@@ -211,7 +215,7 @@ def _class(
     keep = variables | {v for c in choices for v in c.vec.variables()}
     pinned = space.assigned([bool(a) if n in keep else None for n, a in enumerate(assignment)])
     again = start.copy(start.cond & pinned)
-    explained = machine.executor(choices, explain=True).run([again])
+    explained = machine.executor(choices, explain=True).run([again], further=FIELDS)
     shown = explained[0]
     values_of = space.witness(shown.cond)
     assert values_of is not None

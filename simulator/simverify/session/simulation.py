@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simverify.engine.table import checks_of
+from simverify.engine.tunnel import accepts
 from simverify.network.entry_text import entry_text
 from simverify.network.software_switch import Reaction, SoftwareSwitch
 from simverify.openflow.parse import parse_match
@@ -147,8 +148,19 @@ class _Request:
             frame = bytes.fromhex(asked["frame"])
         except (TypeError, ValueError):
             raise self._wrong("bad-frame", "a frame is text of hex digits", "frame") from None
+        tunnel = self._tunnel(asked)
+        tunnels = elements[name].tunnels
+        if tunnels and tunnel:
+            options = tunnels.get(
+                self._switch.topology.port_name(self._switch.topology.index[name], port)
+            )
+            if options is None:
+                raise self._wrong("not-a-tunnel", f"that port of {name} is no tunnel", "tunnel")
+            if not accepts(options, tunnel):
+                message = f"no tunnel port of {name} takes a packet with these fields"
+                raise self._wrong("wrong-tunnel", message, "tunnel")
         try:
-            return self._switch.receive(name, port, frame, tunnel=self._tunnel(asked))
+            return self._switch.receive(name, port, frame, tunnel=tunnel)
         except WireError as error:
             raise self._wrong("bad-frame", str(error), "frame") from None
 
