@@ -57,9 +57,7 @@ def bridge_alone(name: str, ports: Sequence[str], tlv_map: Sequence[str] = ()) -
             found = _PORT.fullmatch(item)
             if found is None or not 1 <= int(found["ofport"]) <= 0xFEFF:
                 message = f"expected NAME:NUMBER, not '{item}'"
-                help_text = (
-                    "the number is from 1 to 65279; of a tunnel :geneve, :vxlan or :gre follows"
-                )
+                help_text = "the number is from 1 to 65279"
                 wrong.append(Diagnostic("error", "bad-option", message, span, help_text))
             elif found["name"] in numbers or int(found["ofport"]) in numbers.values():
                 message = f"port '{item}' is there twice"
