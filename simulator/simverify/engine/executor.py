@@ -580,6 +580,11 @@ class Executor:
                     return
                 case prog.Punt(reason, userdata, pause):
                     state.stack = rest
+                    if outputs.tag_behind_tag(self, state):
+                        # the copy for it makes the switch forget where the headers begin
+                        reason = "a packet with two VLAN tags and a controller is not modelled"
+                        yield from self.give_up(state, frame, reason)
+                        return
                     for part in outputs.punted(self, state, frame, "punted", reason, userdata):
                         if pause:
                             stacking.leave(part, below)
