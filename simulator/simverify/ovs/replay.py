@@ -157,19 +157,24 @@ class RealNetwork:
     def send(self, element: str, port: str, frame: bytes) -> list[Passed]:
         """Put a frame in and follow it to all its ends, depth first."""
         passed: list[Passed] = []
-        todo = [(element, port, frame)]
+        todo = self._passages(element, port, frame)
         while todo and len(passed) < _MAX_HOPS:
-            at, in_port, frame = todo.pop()
-            outputs = self._instance.send(self._bridges[at], in_port, frame)
-            if not outputs:
-                passed.append(Passed(at, in_port, "", wire.parse(frame)))
-            for output in outputs:
-                header = wire.parse(output.frame)
-                passed.append(Passed(self._names[output.bridge], in_port, output.port, header))
-                peer = self._peers.get((self._names[output.bridge], output.port))
-                if peer is not None:
-                    todo.append((*peer, output.frame))
+            one, frame = todo.pop()
+            passed.append(one)
+            peer = self._peers.get((one.at, one.out_port))
+            if peer is not None:
+                todo += self._passages(*peer, frame)
         return passed
+
+    def _passages(self, at: str, in_port: str, frame: bytes) -> list[tuple[Passed, bytes]]:
+        """Put a frame into an element; return what leaves it, the first one last."""
+        outputs = self._instance.send(self._bridges[at], in_port, frame)
+        if not outputs:
+            return [(Passed(at, in_port, "", wire.parse(frame)), frame)]
+        return [
+            (Passed(self._names[o.bridge], in_port, o.port, wire.parse(o.frame)), o.frame)
+            for o in reversed(outputs)
+        ]
 
     def compare(self, conversation: Sequence[Exchange]) -> Difference | None:
         """Run a conversation for real; return the first difference to what was foretold."""
