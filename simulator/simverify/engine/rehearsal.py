@@ -84,6 +84,17 @@ def isolated(state: State) -> bool:
     return any(isinstance(frame, Restore) for frame in _left(state))
 
 
+def leaks(state: State, ran: Run) -> bool:
+    """Whether what a ct() of `ran` translates may stay so after a clone() or another bridge.
+
+    A clone() whose own list has no ct() is none in the datapath (measured on 3.1).
+    """
+    if not isolated(state):
+        return False
+    following = [frame for frame in _left(state) if isinstance(frame, Run)]
+    return any(frame.flow is not ran.flow for frame in following) or not following
+
+
 def may_learn(ex: Executor, state: State) -> bool:
     """Whether what is left of this translation can learn."""
     there = ex.bridges if ex.patches else (ex.bridges[state.bridge],)

@@ -105,6 +105,10 @@ def forked(
         for slot in _TRANSLATED
         if copied[slot] is not before.slots[slot]
     )
+    if tracked.astray and rehearsal.leaks(tracked, frame):
+        reason = "NAT behind a resubmit of a clone(), or a patch port: not surely isolated"
+        yield from ex.give_up(tracked, frame, reason)
+        return
     if op.table is None:
         yield Continue(tracked)
         return
