@@ -74,9 +74,18 @@ class Liveness:
         self._pruned: dict[tuple[Vec, int], Vec] = {}
         self._learnt: dict[int, int] = {}
         self._asked: dict[tuple[int, Stack | None], tuple[tuple[int, Compared], ...]] = {}
+        self._read = 0
         self._settle()
         rules = {number: list(_rules(table)) for number, table in bridge.tables.items()}
         self._values = ValueClasses(compiler, bridge, rules)
+
+    def never_read(self) -> frozenset[int]:
+        """Return the slots of which nothing reads a bit, whatever the order: writes are lost."""
+        return frozenset(
+            slot.index
+            for slot in _MORTAL
+            if not self._read >> _OFFSET[slot.index] & (1 << slot.width) - 1
+        )
 
     def prune(self, slots: Slots, table: int, stack: Stack | None) -> Slots:
         """Return the slots with zeros for what neither the table nor what comes after it reads."""
@@ -131,6 +140,7 @@ class Liveness:
         for number, table in self._bridge.tables.items():
             for checks in {rule.checks for rule in _rules(table)}:
                 self._live[number] |= _checked(checks)
+            self._read |= self._live[number]
         changed = True
         while changed:
             changed = False
@@ -147,13 +157,14 @@ class Liveness:
         """Return what is alive before operations, of a flow of `table`."""
         live = after
         for op in reversed(tuple(ops)):
+            before = live
             match op:
                 case prog.Write(slot, start, vec):
                     live &= ~_mask(slot, start, vec.width)
                 case prog.Copy(src, dst):
-                    read = _bits(src)
+                    self._read |= _bits(src)
                     if live & _bits(dst) or any(slot not in _OFFSET for slot, _, _ in dst):
-                        live = live & ~_bits(dst) | read
+                        live = live & ~_bits(dst) | _bits(src)
                 case prog.EmitBits(src) | prog.PushBits(src):
                     live |= _bits(src)
                 case prog.Lookup():
@@ -180,6 +191,7 @@ class Liveness:
                             live |= _bits(prog.pieces(spec.src))
                         if isinstance(spec, LearnMatch):
                             looked = _bits(prog.pieces(spec.dst))
+                            self._read |= looked
                             self._learnt[action.table] = self._learnt.get(action.table, 0) | looked
                 case prog.Reshape():
                     # it looks at headers, and a recirculation shows what conntrack says again
@@ -196,6 +208,7 @@ class Liveness:
                 case _:
                     # the others look at headers alone
                     pass
+            self._read |= live & ~before
         return live
 
     def _of_group(self, group_id: int, table: int) -> int:

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
     from simverify.engine.state import Slots, State
-    from simverify.space import Vec
+    from simverify.space import Set, Vec
 
 _IN_PORT = SLOT["in_port"].index
 _VLAN = SLOT["vlan_tci"].index
 _DL_TYPE = SLOT["dl_type"].index
 _PORT_BITS, _PORT_MASK = 16, 0xFFFF
-_BACK = "it would leave by the port it came in by"
 _MOST_TAGS = 64
 """More bytes than tags and labels can add to a packet."""
+NOT_BACK = "it would leave by the port it came in by"
 _VLAN_TYPES = (0x8100, 0x88A8)
 _BEHIND_VLAN = tuple(SLOT[name].index for name in ("vlan_tci1", "vlan_tpid", "vlan_tpid1"))
 
@@ -56,7 +56,7 @@ def output(
         return
     same = state.cond & ex.space.matches(in_port, port, _PORT_MASK)
     if same.satisfiable():
-        yield Continue(state.copy(same), _BACK)
+        yield Continue(state.copy(same), NOT_BACK)
         state = state.copy(state.cond & ~same)
         if not state.cond.satisfiable():
             return
@@ -190,8 +190,22 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
     if vec.constant:
         yield from output(ex, state, frame, vec.value & 0xFFFF)
         return
+    if ex.terse and not ex.watches:
+        yield from _to_bits(ex, state, frame, vec, back=False)
+        return
+    where = _in_port_is(ex, state, state.cond, vec)
+    if where.satisfiable():
+        yield Continue(state.copy(where), NOT_BACK)
+        state = state.copy(state.cond & ~where)
+        if not state.cond.satisfiable():
+            return
+    yield from _to_bits(ex, state, frame, vec)
+
+
+def _in_port_is(ex: Executor, state: State, within: Set, vec: Vec) -> Set:
+    """Return the part of `within` where the port in a field is that by which the packet came."""
     low = ex.space.slice(vec, 0, min(vec.width, _PORT_BITS))
-    same = state.cond
+    same = within
     if low.width < vec.width:
         above = vec.width - low.width
         same = same & ex.space.matches(ex.space.slice(vec, low.width, above), 0, (1 << above) - 1)
@@ -199,14 +213,21 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
     if low.width < _PORT_BITS:
         high = ex.space.slice(state.slots[_IN_PORT], low.width, _PORT_BITS - low.width)
         same = same & ex.space.matches(high, 0, (1 << high.width) - 1)
-    if same.satisfiable():
-        yield Continue(state.copy(same), _BACK)
-        state = state.copy(state.cond & ~same)
-    yield from _to_bits(ex, state, frame, vec)
+    return same
 
 
-def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outcome]:
-    """Put the packet out of the port in a field, which may be the one by which it came."""
+def _to_bits(
+    ex: Executor, state: State, frame: Run, vec: Vec, *, back: bool = True
+) -> Iterator[Outcome]:
+    """Put the packet out of the port in a field.
+
+    Args:
+        ex: runs it.
+        state: the packet.
+        frame: of the output.
+        vec: the port's number.
+        back: it may go back where it came from; else what would is dropped.
+    """
     if vec.constant:
         yield from _to_port(ex, state, vec.value)
         return
@@ -222,7 +243,12 @@ def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outco
         if where.satisfiable():
             rest = rest & ~where
             for part in committed(ex, state.copy(where)):
-                yield _delivered(ex, part, SEVERAL, ports=vec)
+                yield _delivered(ex, part, SEVERAL, ports=vec, back=back)
+        if not back and rest.satisfiable():
+            same = _in_port_is(ex, state, rest, vec)
+            if same.satisfiable():
+                yield Continue(state.copy(same), NOT_BACK)
+                rest = rest & ~same
     for port in bridge.ports:
         where = rest & ex.space.matches(vec, port, mask)
         if where.satisfiable():
@@ -233,15 +259,21 @@ def _to_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outco
 
 
 def _delivered(
-    ex: Executor, state: State, port: int, max_len: int | None = None, ports: Vec | None = None
+    ex: Executor,
+    state: State,
+    port: int,
+    max_len: int | None = None,
+    ports: Vec | None = None,
+    *,
+    back: bool = True,
 ) -> Outcome:
     """Put the packet out of a port behind which a receiver listens."""
     state.emitted = True
     if state.rehearsing:
         return Continue(state)
     slots = outgoing(ex, state, port)
-    at = (state.bridge, port)
-    state.note(Leaf("delivered", *at, None, None, "", slots, ports=ports, max_len=max_len))
+    at = (state.bridge, port, None, None, "", slots)
+    state.note(Leaf("delivered", *at, ports=ports, max_len=max_len, back=back))
     return Continue(state)
 
 

@@ -207,6 +207,8 @@ class Leaf:
         userdata: of the action that sent it to a controller.
         entered: the port by which it had come into the bridge; `State.note` fills it in.
         max_len: to how many bytes the frame is cut, if it has more.
+        back: of several ports, whether the one by which the packet came is among them; if not,
+            packets for that one are dropped, though they count among these.
     """
 
     kind: LeafKind
@@ -220,6 +222,7 @@ class Leaf:
     entered: int = -1
     ports: Vec | None = None
     max_len: int | None = None
+    back: bool = True
 
     def brief(self) -> Leaf:
         """Return it without what does not matter any more."""

@@ -152,6 +152,8 @@ class Table:
     conjunctions: Conjunctions | None = None
     _build: Callable[[], Table] | None = None
     _unordered: Table | None = None
+    unread: frozenset[str] = frozenset()
+    """Slots that nothing reads: what joined flows write there need not be told apart."""
     bucket_bits: Vec | None = None
     """What decides the bucket, where many flows have a group: see `sharing.rows`."""
 
@@ -410,7 +412,7 @@ class Table:
         open_columns: list[tuple[int, Vec]] = []
         for column, (name, width, value) in enumerate(first.data):
             values = [row.data[column][2] for _, row, _ in members]
-            if all(other == value for other in values):
+            if all(other == value for other in values) or name.split("[")[0] in self.unread:
                 columns.append(self.space.constant(width, value))
                 continue
             known = self._compared(members, column, width, slots)
@@ -447,7 +449,7 @@ class Table:
         return None
 
     def _drawn(self, name: str, width: int, time: int) -> Vec:
-        return self.space.block(f"{self.bridge}.{self.number} {name} #{time}", width)
+        return self.space.drawn(f"{self.bridge}.{self.number} {name} #{time}", width)
 
     def _clashes(self, hits: list[Hit]) -> tuple[Clash, ...]:
         if len({hit.subtable for hit in hits}) < 2:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 from simverify.engine.bridge import Bridge, End
 from simverify.engine.choice import Choices
 from simverify.engine.executor import Executor
+from simverify.engine.liveness import Liveness
 from simverify.engine.program import Compiler
 from simverify.engine.strangers import translated_zones
 from simverify.engine.table import JOIN_FROM, Table
-from simverify.network.element import SOCKETS
+from simverify.network.element import SOCKETS, Port
 from simverify.openflow.actions import Bundle, Clone, Learn, Output, WriteActions
-from simverify.packet.fields import OFPP_NORMAL
+from simverify.packet.fields import OFPP_NORMAL, SLOTS
 from simverify.space import Space
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from simverify.engine.gathering import Gathering
     from simverify.engine.profile import Profile
     from simverify.engine.watch import Watch
-    from simverify.network.element import Element, Link, Port
+    from simverify.network.element import Element, Link
     from simverify.openflow.actions import Action, Actions
 
 Order = Literal["any", "file"]
@@ -116,6 +117,7 @@ class Machine:
         order: whether ties of equal priority are choices (`any`) or go as Open vSwitch's
             classifier decides them after adding the flows as the pipeline has them (`file`).
         profile: counts where the time of its executors goes.
+        receivers: ports behind which somebody listens, beside those of programs.
     """
 
     network: Topology
@@ -123,6 +125,7 @@ class Machine:
     join_from: int = JOIN_FROM
     space: Space = field(default_factory=Space)
     profile: Profile | None = None
+    receivers: frozenset[Port] = frozenset()
 
     def __post_init__(self) -> None:
         self._compiler = Compiler(self.space)
@@ -142,7 +145,7 @@ class Machine:
 
     def _bridge(self, place: int, element: Element, join_from: int) -> Bridge:
         ports = {number: name for name, number in element.ports.items()}
-        return Bridge(
+        bridge = Bridge(
             place,
             element.name,
             element.tracker,
@@ -161,7 +164,11 @@ class Machine:
             },
             element.pipeline.groups,
             ports,
-            frozenset(number for name, number in element.ports.items() if name == SOCKETS),
+            frozenset(
+                number
+                for name, number in element.ports.items()
+                if name == SOCKETS or Port(element.name, name) in self.receivers
+            ),
             frozenset(element.ports[name] for name in element.no_flood),
             element.fdb,
             _uses(element, _learns),
@@ -174,6 +181,10 @@ class Machine:
             element.tlv_map,
             _uses(element, _floods),
         )
+        unread = Liveness(self.space, self._compiler, bridge).never_read()
+        for table in bridge.tables.values():
+            table.unread = frozenset(SLOTS[slot].name for slot in unread)
+        return bridge
 
     @property
     def learns(self) -> bool:
@@ -210,6 +221,7 @@ class Machine:
         explain: bool = False,
         watches: Sequence[Watch] = (),
         deadline: Callable[[], None] | None = None,
+        terse: bool = False,
     ) -> Executor:
         """Return an executor over the network.
 
@@ -218,6 +230,7 @@ class Machine:
             explain: keep flows apart and record each look-up.
             watches: conditions on ports.
             deadline: raises `BudgetError` when it is time to stop.
+            terse: keep of what happens only how it ends.
         """
         return Executor(
             self.space,
@@ -229,6 +242,7 @@ class Machine:
             list(watches),
             self._patches,
             deadline,
+            terse,
             profile=self.profile,
         )
 

@@ -234,18 +234,21 @@ def _fixed(packet: Match) -> dict[int, tuple[int, int]]:
     return {slot: (value, mask) for slot, value, mask in checks_of(packet)}
 
 
+def opened_block(space: Space, name: str) -> Vec:
+    """Return the open bits of a header, with room beside those that are compared with others."""
+    if name == "nw_ttl":
+        return ttl(space, 0)
+    width = SLOT[name].width
+    if name.startswith("tp_"):
+        beside = [name, *(f"{name}~{i}" for i in range(1, NAT_PORTS_BESIDE + 1))]
+        return space.interleaved(beside, width)[0]
+    return space.block(name, width)
+
+
 def _opened(space: Space, fixed: Mapping[int, tuple[int, int]], names: Sequence[str]) -> Slots:
     slots = list(blank(space))
     for name in names:
-        slot = SLOT[name]
-        if name == "nw_ttl":
-            block = ttl(space, 0)
-        elif name.startswith("tp_"):
-            beside = [name, *(f"{name}~{i}" for i in range(1, NAT_PORTS_BESIDE + 1))]
-            block = space.interleaved(beside, slot.width)[0]
-        else:
-            block = space.block(name, slot.width)
-        slots[slot.index] = block
+        slots[index(name)] = opened_block(space, name)
     for place, (value, mask) in fixed.items():
         bits = list(slots[place].bits)
         for bit in range(len(bits)):

@@ -45,6 +45,7 @@ class Space:
         self._alls: dict[frozenset[int], Set] = {}
         self.watch: Callable[[], None] | None = None
         """Raises an error when whoever works in this space is to stop."""
+        self._spare = range(0)
 
     # variables and vectors
 
@@ -108,6 +109,27 @@ class Space:
                 variable += 1
         for name in names:
             self._blocks[name] = self.vec(tuple(bits[name]))
+
+    def spare(self, bits: int) -> None:
+        """Leave room at this place of the variable order, for `drawn`."""
+        first = len(self._names)
+        self._manager.add_vars(bits)
+        self._names += [f"spare[{place}]" for place in range(bits)]
+        self._spare = range(first, first + bits)
+
+    def drawn(self, name: str, width: int) -> Vec:
+        """Return a block as `block` does, in the room that was left for it, as long as it lasts."""
+        vec = self._blocks.get(name)
+        if vec is None:
+            if len(self._spare) < width:
+                return self.block(name, width)
+            taken, self._spare = self._spare[:width], self._spare[width:]
+            vec = self._blocks[name] = self.vec(
+                tuple(variable + FIRST_VARIABLE for variable in reversed(taken))
+            )
+            for place, variable in enumerate(reversed(taken)):
+                self._names[variable] = f"{name}[{place}]"
+        return vec
 
     def has_block(self, name: str) -> bool:
         """Whether `block(name, ...)` was called before."""

@@ -1,0 +1,431 @@
+"""Every port of a switch against every other: requests, answers, and what else becomes of packets.
+
+All packets from all endpoints run at once: the port by which they come is open as their headers
+are, so that the pipeline is walked once for each way through it, not for each endpoint. A matrix
+is one set for each fate, over the request's headers, the port it comes by, the port it leaves by
+and what the switch chooses; a question about two endpoints is a look-up in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from simverify.engine.outputs import NOT_BACK
+from simverify.engine.state import LEAVING, SEVERAL, Leaf, State, blank
+from simverify.network.element import Port
+from simverify.openflow.parse import parse_match
+from simverify.packet.fields import SLOT, SLOTS
+from simverify.proof.headers import ACK, SYN, arriving, index, opened_block, ttl
+from simverify.text import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from ipaddress import IPv4Network
+
+    from simverify.engine.executor import Executor
+    from simverify.engine.state import Slots
+    from simverify.network import Machine
+    from simverify.space import Set, Space, Vec
+
+Protocol = Literal["tcp", "udp", "icmp"]
+PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp", "icmp")
+
+_REQUESTS: Mapping[Protocol, str] = {
+    "tcp": "tcp,tcp_flags=0x002",
+    "udp": "udp",
+    "icmp": "icmp,icmp_type=8,icmp_code=0",
+}
+"""What begins a connection: a SYN, a datagram, an echo request."""
+_REPLY_TTL = 64
+_DATA_BITS = 160
+"""Room above the receiver's address for what flows make of it: an endpoint's address and port."""
+_PORT_BITS, _PORT_MASK = 16, 0xFFFF
+_TUNNEL = tuple(slot.index for slot in SLOTS if slot.name.startswith("tun_"))
+_PLACE = {slot: place for place, slot in enumerate(LEAVING)}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Who is behind a port of a switch.
+
+    Attributes:
+        mac, prefixes: what it sends from; None where that is any.
+    """
+
+    name: str
+    switch: str
+    port: str
+    mac: int | None = None
+    prefixes: tuple[IPv4Network, ...] | None = None
+
+
+FateKind = Literal[
+    "delivered", "misaddressed", "dropped", "expired", "punted", "looped", "lost", "unknown"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What may become of a request, whatever endpoint it is from.
+
+    Attributes:
+        kind: `delivered` to an endpoint, or `misaddressed`: it leaves by an endpoint's port, but
+            to another MAC or address than the endpoint's.
+        where: the requests and choices, over `Matrix.variables`.
+        table, reason: what ended it, if it was not delivered.
+        answered: of those delivered, the requests and choices whose answer gets back.
+        doubtful: of those delivered, the ones of which that is unknown.
+    """
+
+    kind: FateKind
+    table: int | None
+    reason: str
+    where: Set
+    answered: Set
+    doubtful: Set
+
+
+@dataclass
+class Matrix:
+    """What becomes of every request of one protocol, from every endpoint.
+
+    Attributes:
+        states: classes of packets that were looked up, for requests and for answers.
+    """
+
+    protocol: Protocol
+    endpoints: Sequence[Endpoint]
+    fates: Sequence[Fate]
+    states: tuple[int, int]
+    _pairs: _Pairs = field(repr=False)
+
+    @cached_property
+    def senders(self) -> Mapping[str, Set]:
+        """The requests that each endpoint sends as itself."""
+        return {e.name: self._pairs.genuine(e) for e in self.endpoints}
+
+    @cached_property
+    def receivers(self) -> Mapping[str, Reached]:
+        """What each endpoint gets."""
+        return self._pairs.reached(self.fates)
+
+    def pair(self, sender: str, receiver: str) -> Reached:
+        """Return what `receiver` gets from `sender`."""
+        return self.receivers[receiver].within(self.senders[sender])
+
+    def fate(self, sender: str, fate: Fate) -> Set:
+        """Return the requests that an endpoint sends as itself and that may end so."""
+        return self._pairs.requests(fate.where & self.senders[sender])
+
+    def count(self, requests: Set) -> int:
+        """Return exactly how many requests are in a set of them."""
+        return self._pairs.count(requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Requests that an endpoint may get.
+
+    Attributes:
+        delivered: by some choice.
+        answered: those among them whose answer gets back, by some choice.
+        unanswered: those that may be delivered by a choice by which the answer gets lost.
+        doubtful: those where that is unknown, by some choice.
+    """
+
+    delivered: Set
+    answered: Set
+    unanswered: Set
+    doubtful: Set
+
+    def within(self, requests: Set) -> Reached:
+        """Return the part of it inside of a set."""
+        return Reached(
+            self.delivered & requests,
+            self.answered & requests,
+            self.unanswered & requests,
+            self.doubtful & requests,
+        )
+
+
+class _Pairs:
+    """One run: the variables of the requests, and the switch that they meet."""
+
+    def __init__(self, machine: Machine, endpoints: Sequence[Endpoint], protocol: Protocol) -> None:
+        self.machine = machine
+        self.space: Space = machine.space
+        self.endpoints = endpoints
+        self.protocol: Protocol = protocol
+        self.switch = endpoints[0].switch
+        self.element = machine.network.elements[self.switch]
+        self.bridge = machine.network.index[self.switch]
+        self.in_port = self.space.block("in_port", _PORT_BITS)
+        self.out_port = self.space.block("out_port", _PORT_BITS)
+        self.ports = {e.name: self.element.ports[e.port] for e in endpoints}
+        self.slots = self._opened()
+        self.leaving = self.space.matches(self.out_port, _PORT_MASK, _PORT_MASK)
+        self.same = self.space.equal_within(self.space.true, self.in_port, self.out_port)
+        self.variables = {v for i in range(len(SLOTS)) for v in self.slots[i].variables()} | set(
+            self.out_port.variables()
+        )
+
+    def _opened(self) -> Slots:
+        slots, self.real = arriving(self.space, parse_match(Source("", _REQUESTS[self.protocol])))
+        new = list(slots)
+        new[SLOT["in_port"].index] = self.in_port
+        tables = self.machine.bridges(join_from=self.machine.join_from)[self.bridge].tables
+        looked = {slot for table in tables.values() for slot in table.looked}
+        for slot in _TUNNEL:
+            if slot in looked:
+                new[slot] = self.space.block(SLOTS[slot].name, SLOTS[slot].width)
+        return tuple(new)
+
+    def genuine(self, endpoint: Endpoint) -> Set:
+        """Return what an endpoint sends as itself."""
+        mac, address = (self.slots[index(name)] for name in ("dl_src", "nw_src"))
+        return self._of(endpoint, self.in_port, mac, address) & self.real
+
+    def by_port(self, vec: Vec, endpoint: Endpoint) -> Set:
+        """Return where a port is an endpoint's."""
+        return self.space.matches(vec, self.ports[endpoint.name], _PORT_MASK)
+
+    def run(self, executor: Executor) -> Matrix:
+        """Run all requests, and the answers to those that are delivered."""
+        start = State(self._all(), self.slots)
+        start.bridge, start.entered = self.bridge, SEVERAL
+        finals = executor.run([start])
+        requests = executor.looked_up
+        answered = self._answers(executor, finals)
+        kept = self._kept(executor)
+        nothing = self.space.false
+        fates: dict[tuple[FateKind, int | None, str], tuple[Set, Set, Set]] = {}
+        for final in finals:
+            for leaf in _leaves(final):
+                where = final.cond
+                parts: list[tuple[FateKind, Set]] = [(leaf.kind, where)]
+                if leaf.kind == "delivered":
+                    where = self._leaving(where, leaf)
+                    back = nothing if leaf.back else where & self.same
+                    own = where & self._addressed(leaf) & ~back
+                    parts = [
+                        ("delivered", own),
+                        ("misaddressed", where & ~own & ~back),
+                        ("dropped", back),
+                    ]
+                for kind, part in parts:
+                    if not part.satisfiable():
+                        continue
+                    answers = (nothing, nothing)
+                    if kind == "delivered":
+                        answers = answered.get((final.record, leaf), answers)
+                    reason = leaf.reason if leaf.kind == kind else NOT_BACK
+                    key = (kind, leaf.table, "" if kind == "misaddressed" else reason)
+                    old = fates.get(key, (nothing, nothing, nothing))
+                    new = (self.space.project(part, kept), *answers)
+                    fates[key] = (old[0] | new[0], old[1] | new[1], old[2] | new[2])
+        return Matrix(
+            self.protocol,
+            self.endpoints,
+            [Fate(*key, *sets) for key, sets in sorted(fates.items(), key=str)],
+            (requests, executor.looked_up - requests),
+            self,
+        )
+
+    def _all(self) -> Set:
+        sent = self.space.false
+        for endpoint in self.endpoints:
+            sent = sent | self.by_port(self.in_port, endpoint)
+        return sent & self.real
+
+    def _kept(self, executor: Executor) -> set[int]:
+        """Return the variables of requests and of choices: all others follow from them."""
+        chosen = {v for choice in executor.choices for v in choice.vec.variables()}
+        for table in executor.bridges[self.bridge].tables.values():
+            if table.bucket_bits is not None:
+                chosen.update(table.bucket_bits.variables())
+        return self.variables | chosen
+
+    def _leaving(self, where: Set, leaf: Leaf) -> Set:
+        """Return a leaf's packets with the port that they leave by."""
+        if leaf.ports is None:
+            return where & self.space.matches(self.out_port, leaf.port or 0, _PORT_MASK)
+        ports = self.space.slice(leaf.ports, 0, _PORT_BITS)
+        return self.space.equal_within(where, self.out_port, ports)
+
+    def _addressed(self, leaf: Leaf) -> Set:
+        """Return where what leaves by an endpoint's port is for the endpoint."""
+        mac, address = (leaf.slots[_PLACE[index(name)]] for name in ("dl_dst", "nw_dst"))
+        found = self.space.false
+        for endpoint in self.endpoints:
+            found = found | self._of(endpoint, self.out_port, mac, address)
+        return found
+
+    def _of(self, endpoint: Endpoint, port: Vec, mac: Vec, address: Vec) -> Set:
+        """Return where a port is an endpoint's, and MAC and address as well."""
+        found = self.by_port(port, endpoint)
+        if endpoint.mac is not None:
+            found = found & self.space.matches(mac, endpoint.mac, (1 << 48) - 1)
+        if endpoint.prefixes is not None:
+            some = self.space.false
+            for prefix in endpoint.prefixes:
+                value, mask = int(prefix.network_address), int(prefix.netmask)
+                some = some | self.space.matches(address, value, mask)
+            found = found & some
+        return found
+
+    # answers
+
+    def _answers(
+        self, executor: Executor, finals: Iterable[State]
+    ) -> Mapping[tuple[object, Leaf], tuple[Set, Set]]:
+        """Return, for each leaf that a request was delivered at, what is answered or in doubt."""
+        starts = []
+        for final in finals:
+            for leaf in _leaves(final):
+                if leaf.kind != "delivered":
+                    continue
+                start = self._reply(final, leaf)
+                start.cond = self._leaving(start.cond, leaf) & self._addressed(leaf)
+                if not leaf.back:
+                    start.cond = start.cond & ~self.same
+                if start.cond.satisfiable():
+                    starts.append(start)
+        kept = self._kept(executor)
+        found: dict[tuple[object, Leaf], tuple[Set, Set]] = {}
+        for final in executor.run(starts):
+            good = self._is_answer(final)
+            doubt = self.space.false
+            if any(leaf.kind == "unknown" for leaf in _leaves(final)):
+                doubt = final.cond
+            assert isinstance(final.memo, tuple)
+            record, leaf = final.memo
+            old = found.get((record, leaf), (self.space.false, self.space.false))
+            new = [self.space.project(s, kept) for s in (good, doubt)]
+            found[record, leaf] = (old[0] | new[0], old[1] | new[1])
+        return found
+
+    def _reply(self, final: State, leaf: Leaf) -> State:
+        """Return the answer to what was delivered: the packet turned around."""
+        space = self.space
+
+        def was(name: str) -> Vec:
+            return leaf.slots[_PLACE[index(name)]]
+
+        new = list(blank(space))
+        for name in ("dl_type", "nw_proto", "vlan_tci"):
+            new[index(name)] = was(name)
+        for one, other in (("dl_src", "dl_dst"), ("nw_src", "nw_dst"), ("tun_src", "tun_dst")):
+            new[index(one)], new[index(other)] = was(other), was(one)
+        new[index("tun_id")] = was("tun_id")
+        new[index("nw_ttl")] = space.constant(8, _REPLY_TTL)
+        if self.protocol == "icmp":
+            new[index("icmp_id")] = was("icmp_id")
+        else:
+            new[index("tp_src")], new[index("tp_dst")] = was("tp_dst"), was("tp_src")
+        if self.protocol == "tcp":
+            new[index("tcp_flags")] = space.constant(12, SYN | ACK)
+        state = final.copy()
+        state.memo = (final.record, leaf)
+        state.record = ()
+        state.packet = 1
+        state.bridge = self.bridge
+        if leaf.ports is None:
+            state.entered = leaf.port or 0
+        else:
+            state.entered = SEVERAL
+            new[SLOT["in_port"].index] = space.slice(leaf.ports, 0, _PORT_BITS)
+        state.slots = tuple(new)
+        return state
+
+    def _is_answer(self, final: State) -> Set:
+        """Return which of a reply's packets reach the sender as answer to what it sent."""
+        leaves = [leaf for leaf in _leaves(final) if leaf.kind != "punted"]
+        if len(leaves) != 1 or leaves[0].kind != "delivered":
+            return self.space.false
+        (leaf,) = leaves
+        space = self.space
+        where = final.cond
+        if not leaf.back:
+            where = where & ~self.same
+        if leaf.ports is None:
+            where = where & space.matches(self.in_port, leaf.port or 0, _PORT_MASK)
+        else:
+            ports = space.slice(leaf.ports, 0, _PORT_BITS)
+            where = space.equal_within(where, self.in_port, ports)
+        pairs = [("nw_src", "nw_dst"), ("nw_dst", "nw_src")]
+        if self.protocol == "icmp":
+            pairs.append(("icmp_id", "icmp_id"))
+        else:
+            pairs += [("tp_src", "tp_dst"), ("tp_dst", "tp_src")]
+        for got, sent in pairs:
+            if not where.satisfiable():
+                break
+            vec = leaf.slots[_PLACE[index(got)]]
+            where = space.equal_within(where, vec, self.slots[index(sent)])
+        return where
+
+    # look-ups
+
+    def reached(self, fates: Iterable[Fate]) -> Mapping[str, Reached]:
+        """Return what each endpoint gets, as sets of requests."""
+        got = [fate for fate in fates if fate.kind == "delivered"]
+        delivered = answered = unanswered = doubtful = self.space.false
+        for fate in got:
+            delivered = delivered | self.requests(fate.where)
+            answered = answered | self.requests(fate.answered)
+            unanswered = unanswered | self.requests(fate.where & ~fate.answered & ~fate.doubtful)
+            doubtful = doubtful | self.requests(fate.doubtful)
+        whole = Reached(delivered, answered, unanswered, doubtful)
+        return {e.name: whole.within(self.by_port(self.out_port, e)) for e in self.endpoints}
+
+    def requests(self, where: Set) -> Set:
+        """Return a set without its choices."""
+        return self.space.project(where, self.variables)
+
+    def count(self, requests: Set) -> int:
+        """Return how many requests are in a set, each with one port where it leaves at most."""
+        some = requests.exists(self.leaving)
+        return some.sat_count(self.space.n_variables) >> (
+            self.space.n_variables - len(self.variables) + _PORT_BITS
+        )
+
+
+def _leaves(state: State) -> list[Leaf]:
+    return [event for event in state.record if isinstance(event, Leaf)]
+
+
+def order_variables(space: Space) -> None:
+    """Make the variables of requests, in the order that keeps the sets of a pipeline small.
+
+    The sender's stand together at the top, since each of its port, MAC and address tells the
+    others; where it is delivered is next, and last what the receiver's address follows from.
+    """
+    space.interleaved(("in_port", "out_port"), _PORT_BITS)
+    for name in ("dl_src", "nw_src"):
+        opened_block(space, name)
+    space.spare(_DATA_BITS)
+    for name in ("tp_dst", "nw_dst"):
+        opened_block(space, name)
+
+
+def receivers_of(endpoints: Sequence[Endpoint]) -> frozenset[Port]:
+    """Return the ports behind which the endpoints listen."""
+    return frozenset(Port(endpoint.switch, endpoint.port) for endpoint in endpoints)
+
+
+def all_pairs(
+    machine: Machine, endpoints: Sequence[Endpoint], protocols: Sequence[Protocol] = PROTOCOLS
+) -> Iterator[Matrix]:
+    """Yield what becomes of every packet of each protocol, from every endpoint.
+
+    Args:
+        machine: made with `receivers` at the ports of the endpoints.
+        endpoints: all at one switch.
+        protocols: which requests are sent.
+    """
+    ttl(machine.space, 0)
+    for protocol in protocols:
+        pairs = _Pairs(machine, endpoints, protocol)
+        yield pairs.run(machine.executor(machine.choices(), terse=True))
