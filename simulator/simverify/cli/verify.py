@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from simverify.cli import INTERRUPTED
 from simverify.cli.options import JOBS, OVERRIDES, SELECTION, output, overrides_of
 from simverify.cli.output import Progress, colored, warn, write
+
+if TYPE_CHECKING:
+    from simverify.session import Overrides
 
 
 @click.command("verify")
@@ -17,6 +20,10 @@ from simverify.cli.output import Progress, colored, warn, write
 @SELECTION
 @JOBS
 @click.option("--timings", is_flag=True, help="Say where time and nodes went (one process).")
+@click.option(
+    "--all-pairs", is_flag=True, help="Ask for every pair of endpoints of a switch, not for cases."
+)
+@click.option("--endpoints", metavar="FILE", help="Who is behind the ports, for --all-pairs.")
 @click.option("--explain", is_flag=True, help="Show a conversation of the proved cases, too.")
 @click.option("--strict", is_flag=True, help="Judge the bare verdicts: all are to be proved.")
 @output("text", "json", "junit")
@@ -28,6 +35,8 @@ def command(
     pattern: str | None,
     jobs: int | None,
     timings: bool,
+    all_pairs: bool,
+    endpoints: str | None,
     explain: bool,
     strict: bool,
     form: str,
@@ -37,13 +46,24 @@ def command(
 ) -> int:
     """Prove the cases of files and folders (default: cases/).
 
-    A verdict a line; counterexamples after.
+    A verdict a line; counterexamples after. With --all-pairs, one NETWORK instead of cases, or
+    none if the endpoint file names it.
     """
     from simverify import session
     from simverify.report.forms import verification_report
     from simverify.report.timings import timings_text
 
     overrides = overrides_of(**options)
+    if all_pairs or endpoints is not None:
+        if not all_pairs or endpoints is None:
+            raise click.UsageError("--all-pairs and --endpoints go together")
+        if len(cases) > 1 or form == "junit" or any(
+            option is not None for option in (pattern, budget, memory, cache, jobs)
+        ):
+            raise click.UsageError(
+                "--all-pairs takes one NETWORK at most, and no option that chooses or limits cases"
+            )
+        return _all_pairs(endpoints, cases, overrides, form, target, quiet=quiet)
     progress, missing = Progress("cases", quiet=quiet), 0
     try:
         found = session.verify(
@@ -75,6 +95,25 @@ def command(
     if found.timings is not None:
         click.echo(timings_text(found.timings), err=True)
     return INTERRUPTED if missing else found.exit_code(strict=strict)
+
+
+def _all_pairs(
+    endpoints: str,
+    networks: tuple[str, ...],
+    overrides: Overrides,
+    form: str,
+    target: str | None,
+    *,
+    quiet: bool,
+) -> int:
+    """Answer --all-pairs."""
+    from simverify.report.forms import pairs_report
+    from simverify.session.pairs import pairs
+
+    found = pairs(endpoints, overrides, network=networks[0] if networks else None)
+    warn(found.network.warnings, quiet=quiet)
+    write(pairs_report(found, form, quiet=quiet), target)
+    return found.exit_code
 
 
 __all__ = ["command"]

@@ -17,7 +17,7 @@ from simverify.engine.state import LEAVING, SEVERAL, Leaf, State, blank
 from simverify.network.element import Port
 from simverify.openflow.parse import parse_match
 from simverify.packet.fields import SLOT, SLOTS
-from simverify.proof.headers import ACK, SYN, arriving, index, opened_block, ttl
+from simverify.proof.headers import ACK, SYN, arriving, index, opened_block, ttl, values
 from simverify.text import Source
 
 if TYPE_CHECKING:
@@ -122,6 +122,13 @@ class Matrix:
     def count(self, requests: Set) -> int:
         """Return exactly how many requests are in a set of them."""
         return self._pairs.count(requests)
+
+    def witness(self, requests: Set) -> Mapping[str, int] | None:
+        """Return the headers of one request of a set, by slot; None if there is none."""
+        assignment = self._pairs.space.witness(requests)
+        if assignment is None:
+            return None
+        return values(self._pairs.space, self._pairs.slots, assignment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from simverify.proof.trace import Trace
     from simverify.proof.verdict import Verification
     from simverify.session import Network, Overrides
+    from simverify.session.pairs import AllPairs
 
 
 def verification_report(
@@ -43,6 +44,18 @@ def verification_report(
         color=color,
         not_judged=not_judged,
     )
+
+
+def pairs_report(found: AllPairs, form: str, *, quiet: bool = False) -> str:
+    """Return the result of `verify --all-pairs` as `text` or `json`."""
+    if form == "json":
+        from simverify.report.json import render
+        from simverify.report.pairs import pairs_json
+
+        return render(pairs_json(found))
+    from simverify.report.pairs import pairs_text
+
+    return pairs_text(found, quiet=quiet)
 
 
 def gate_report(
