@@ -57,8 +57,10 @@ def command(
     if all_pairs or endpoints is not None:
         if not all_pairs or endpoints is None:
             raise click.UsageError("--all-pairs and --endpoints go together")
-        if len(cases) > 1 or form == "junit" or any(
-            option is not None for option in (pattern, budget, memory, cache, jobs)
+        if (
+            len(cases) > 1
+            or form == "junit"
+            or any(option is not None for option in (pattern, budget, memory, cache, jobs))
         ):
             raise click.UsageError(
                 "--all-pairs takes one NETWORK at most, and no option that chooses or limits cases"

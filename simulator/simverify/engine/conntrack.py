@@ -73,12 +73,20 @@ class Asked:
 
 
 class Conntrack:
-    """The trackers of one network: they share code, not entries."""
+    """The trackers of one network: they share code, not entries.
 
-    def __init__(self, space: Space, choices: Choices) -> None:
+    Args:
+        space: of the entries' vectors.
+        choices: where NAT's go.
+        no_land: no packet is from the very address and port that it is to, so that one that looks
+            like an entry's reply is no packet of its original direction.
+    """
+
+    def __init__(self, space: Space, choices: Choices, *, no_land: bool = False) -> None:
         self._space = space
         self._choices = choices
         self.strangers: Strangers | None = None
+        self.no_land = no_land
 
     def kept(self, state: State, asked: Asked) -> State | None:
         """Go on with the entry that the packet points to, if it does: nothing is looked up."""
@@ -119,7 +127,10 @@ class Conntrack:
         for entry in reversed(state.entries):
             if not asked.owns(entry, key):
                 continue
-            for backwards, held in ((False, entry.original), (True, entry.reply)):
+            directions = [(False, entry.original), (True, entry.reply)]
+            if self.no_land and wanted == entry.reply:
+                directions = directions[1:]
+            for backwards, held in directions:
                 reply = backwards != natted
                 if entry.gone and not backwards:
                     continue

@@ -91,7 +91,8 @@ class Executor:
         explain: record a step for each look-up and keep flows apart.
         deadline: called now and then; raises `BudgetError` when it is time to stop.
         profile: counts where the time goes.
-        terse: keep of what happens only how it ends: classes that differ in the way alone are one.
+        terse: keep of what happens only how it ends: classes that differ in the way alone are one;
+            and suppose that no packet is from the very address and port that it is to.
         gathering: where copies go that end or leave over a link, each for itself; they are not
             followed, and the final states say nothing.
     """
@@ -116,7 +117,9 @@ class Executor:
     _alike: dict[tuple[int, int, prog.Program], Flow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.conntrack = Conntrack(self.space, self.choices)
+        self.conntrack = Conntrack(
+            self.space, self.choices, no_land=self.terse and self.gathering is None
+        )
         self.blank = blank(self.space)
 
     # the queue
@@ -198,7 +201,7 @@ class Executor:
             self.space.pause()
             if self.deadline is not None and not self.looked_up & 63:
                 self.deadline()
-            if not self.looked_up & 1023:
+            if not self.looked_up & 7:
                 self.space.make_room()
             if self.profile is None:
                 alone = settle(self._look_up(state, table))
@@ -224,8 +227,9 @@ class Executor:
 
     def _conserve(self, began: Set, kept: set[int], finals: Sequence[State]) -> None:
         """See that every packet that was put in came to an end: none may vanish from a proof."""
-        kept |= self.space.support(began)
-        lost = began
+        # data follow from what else there is, and another class may not have drawn them yet
+        kept = (kept | self.space.support(began)) - self.space.data
+        lost = self.space.project(began, kept)
         for state in finals:
             lost = lost & ~self.space.project(state.cond, kept)
         if lost.satisfiable():

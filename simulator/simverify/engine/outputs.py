@@ -190,7 +190,7 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
     if vec.constant:
         yield from output(ex, state, frame, vec.value & 0xFFFF)
         return
-    if ex.terse and not ex.watches:
+    if ex.terse and ex.gathering is None and not ex.watches:
         yield from _to_bits(ex, state, frame, vec, back=False)
         return
     where = _in_port_is(ex, state, state.cond, vec)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from simverify.engine.state import Frame, Learned, MacEntry, State
     from simverify.space import Set
 
+    Drawn = tuple[tuple[int, int], ...]
+    Key = tuple[str | None, tuple[Learned, ...], tuple[MacEntry, ...], Drawn]
+
 
 def rehearse(ex: Executor, state: State) -> Iterator[State | Doubt]:
     """Split a state by what is left of its translation learns; each part has learned it."""
@@ -37,16 +40,22 @@ def rehearse(ex: Executor, state: State) -> Iterator[State | Doubt]:
     ghost.record = ()
     ghost.gathering = None
     ghost.stack = _stacked(_left(state))
-    parts: dict[tuple[str | None, tuple[Learned, ...], tuple[MacEntry, ...]], Set] = {}
+    parts: dict[Key, Set] = {}
     for final in ex.alone(ghost):
-        key = (_doubt(final), final.learned, final.macs)
-        parts[key] = parts.get(key, ex.space.false) | final.cond
-    for (reason, learned, macs), where in parts.items():
+        where, drawn = final.cond, final.drawn
+        if (final.learned, final.macs) == (state.learned, state.macs) and drawn != state.drawn:
+            # what it drew leads to nothing: when it is run, it draws anew
+            where = ex.space.exists(where, ex.space.data - ex.space.support(state.cond))
+            drawn = state.drawn
+        key = (_doubt(final), final.learned, final.macs, drawn)
+        parts[key] = parts.get(key, ex.space.false) | where
+    for (reason, learned, macs, drawn), where in parts.items():
         part = state.copy(where)
         if reason is not None:
             yield Doubt(part, f"what is learned after a ct(): {reason}")
             continue
-        part.learned, part.macs, part.rehearsed = learned, macs, True
+        part.learned, part.macs, part.drawn = learned, macs, drawn
+        part.rehearsed = True
         yield part
 
 

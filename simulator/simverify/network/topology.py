@@ -230,7 +230,8 @@ class Machine:
             explain: keep flows apart and record each look-up.
             watches: conditions on ports.
             deadline: raises `BudgetError` when it is time to stop.
-            terse: keep of what happens only how it ends.
+            terse: keep of what happens only how it ends, and suppose that no packet is from the
+                very address and port that it is to.
         """
         return Executor(
             self.space,

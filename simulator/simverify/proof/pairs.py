@@ -101,6 +101,16 @@ class Matrix:
     states: tuple[int, int]
     _pairs: _Pairs = field(repr=False)
 
+    @property
+    def space(self) -> Space:
+        """The space of all its sets."""
+        return self._pairs.space
+
+    @property
+    def slots(self) -> Slots:
+        """The requests' headers, as vectors of that space."""
+        return self._pairs.slots
+
     @cached_property
     def senders(self) -> Mapping[str, Set]:
         """The requests that each endpoint sends as itself."""

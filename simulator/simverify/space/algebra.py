@@ -46,6 +46,8 @@ class Space:
         self.watch: Callable[[], None] | None = None
         """Raises an error when whoever works in this space is to stop."""
         self._spare = range(0)
+        self.data: set[int] = set()
+        """The variables of `drawn` blocks: each is a function of others."""
 
     # variables and vectors
 
@@ -122,13 +124,14 @@ class Space:
         vec = self._blocks.get(name)
         if vec is None:
             if len(self._spare) < width:
-                return self.block(name, width)
-            taken, self._spare = self._spare[:width], self._spare[width:]
-            vec = self._blocks[name] = self.vec(
-                tuple(variable + FIRST_VARIABLE for variable in reversed(taken))
-            )
-            for place, variable in enumerate(reversed(taken)):
-                self._names[variable] = f"{name}[{place}]"
+                vec = self.block(name, width)
+            else:
+                taken, self._spare = self._spare[:width], self._spare[width:]
+                bits = tuple(variable + FIRST_VARIABLE for variable in reversed(taken))
+                vec = self._blocks[name] = self.vec(bits)
+                for place, variable in enumerate(reversed(taken)):
+                    self._names[variable] = f"{name}[{place}]"
+            self.data.update(vec.variables())
         return vec
 
     def has_block(self, name: str) -> bool:

@@ -1,0 +1,87 @@
+"""All pairs of the recorded Nodes against what a real switch did with real packets."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from simverify.packet.fields import SLOT
+from simverify.session import Overrides
+from simverify.session.pairs import pairs
+from tests.corpora.all_pairs import write_node
+from tests.corpora.shared import shared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from simverify.proof.pairs import Matrix
+    from simverify.space import Set
+
+
+def _member(matrix: Matrix, headers: dict[str, Any]) -> Set:
+    """Return the set of one recorded packet."""
+    space, slots = matrix.space, matrix.slots
+    found = space.true
+    for name in ("dl_src", "dl_dst", "nw_src", "nw_dst", "nw_ttl", "nw_tos", "tp_src", "tp_dst"):
+        if name not in headers:
+            continue
+        value = headers[name]
+        if name in ("dl_src", "dl_dst"):
+            value = int(value.replace(":", ""), 16)
+        elif name in ("nw_src", "nw_dst"):
+            value = int(IPv4Address(value))
+        vec = slots[SLOT[name].index]
+        found = found & space.matches(vec, value, (1 << vec.width) - 1)
+    if "icmp_id" in headers:
+        found = found & space.matches(slots[SLOT["icmp_id"].index], headers["icmp_id"], 0xFFFF)
+    return found
+
+
+@pytest.mark.parametrize("folder", ["tiny", "small"])
+def test_what_a_switch_did_with_a_request_is_in_the_matrix(folder: str, tmp_path: Path) -> None:
+    """Delivered where the matrix says it may be, answered if it was, and dropped if it may be."""
+    node = shared(f"antrea-agent/{folder}")
+    _, endpoints = write_node(node, tmp_path)
+    found = pairs(endpoints, Overrides(order="file"))
+    matrices = {matrix.protocol: matrix for matrix in found.matrices}
+    compared = 0
+    learned: set[str] = set()
+    for line in (node / "truth.jsonl").read_text().splitlines():
+        truth = json.loads(line)
+        if "packets" not in truth:
+            continue
+        first = truth["packets"][0]
+        headers = first["headers"]
+        proto = headers.get("proto")
+        plain = {"tcp": headers.get("flags") == "S", "icmp": headers.get("icmp_type") == 8}
+        if (
+            proto not in matrices
+            or not plain.get(proto, True)
+            or truth["name"].startswith(("invalid", "fragment"))
+        ):
+            continue
+        if "second connection" in truth["name"] or "third connection" in truth["name"]:
+            learned.add(truth["name"])
+            continue
+        matrix = matrices[proto]
+        packet = _member(matrix, headers) & matrix.senders[first["in_port"]]
+        if not packet.satisfiable():
+            continue
+        ports = [out["port"] for out in first["out"]]
+        for port in ports:
+            reached = matrix.pair(first["in_port"], port)
+            delivered = reached.delivered & packet
+            if not delivered.satisfiable():
+                stray = [f for f in matrix.fates if f.kind == "misaddressed"]
+                assert any((f.where & packet).satisfiable() for f in stray), truth["name"]
+            elif truth.get("complete"):
+                assert (reached.answered & packet).satisfiable(), truth["name"]
+                assert not (reached.unanswered & packet).satisfiable(), truth["name"]
+        if not ports:
+            lost = [f for f in matrix.fates if f.kind not in ("delivered", "misaddressed")]
+            assert any((f.where & packet).satisfiable() for f in lost), truth["name"]
+        compared += 1
+    assert compared > 30
