@@ -428,7 +428,7 @@ class Table:
                 where = where & self.space.matches(vec, row.data[column][2], mask)
             related = related | where
         matched = self.space.false
-        for where in {id(rule): where for rule, _, where in members}.values():
+        for _, _, where in members:
             matched = matched | where
         program = sharing.joined(first, iter(columns), bits)
         rules = tuple({id(rule): rule for rule, _, _ in members}.values())
