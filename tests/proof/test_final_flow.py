@@ -224,5 +224,8 @@ def test_the_final_flow_is_that_of_ofproto_trace(
         trace = network.trace(f"br0.p{port}", flow, concrete=True)
         found = concrete_json(trace, network)
         assert isinstance(found, dict)
-        assert not [e for c in trace.classes for e in c.endings if e.fate == "unknown"], flow
+        unknown = [e.reason for c in trace.classes for e in c.endings if e.fate == "unknown"]
+        assert all("two VLAN tags" in reason for reason in unknown), flow
+        if unknown:
+            continue
         assert found["final"] == traced(switch, flow, port), f"{flow}\n{flows}"
