@@ -57,3 +57,15 @@ def test_the_benchmark_of_dead_flows_runs() -> None:
     (found,) = json.loads(done.stdout)
     assert found["as_known"] is None
     assert found["cold_s"] > found["lint_s"] > 0
+
+
+def test_the_benchmark_of_all_pairs_runs() -> None:
+    """It says which pairs of a Node reach, and what that took."""
+    node = str(shared("antrea-agent/tiny"))
+    command = [sys.executable, "-m", "benchmarks.all_pairs", node]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["endpoints"] == 4
+    assert found["tcp"]["pairs_reached"] == 15

@@ -11,6 +11,7 @@ import pytest
 from simverify.packet.fields import SLOT
 from simverify.session import Overrides
 from simverify.session.pairs import pairs
+from tests.cli.command import run
 from tests.corpora.all_pairs import write_node
 from tests.corpora.shared import shared
 
@@ -85,3 +86,40 @@ def test_what_a_switch_did_with_a_request_is_in_the_matrix(folder: str, tmp_path
             assert any((f.where & packet).satisfiable() for f in lost), truth["name"]
         compared += 1
     assert compared > 30
+
+
+def test_the_command_says_who_reaches_whom(tmp_path: Path) -> None:
+    """Text for people, JSON for machines; answers that get lost are an exit code of 1."""
+    network, endpoints = write_node(shared("antrea-agent/tiny"), tmp_path)
+    text = run("verify", "--all-pairs", "--endpoints", str(endpoints), "--order", "file")
+    assert text.returncode == 1
+    assert "tcp: 15 of 16 pairs reach" in text.stdout
+    assert "an answer gets lost, of tcp," in text.stdout
+    named = run(
+        "verify", "--all-pairs", "--endpoints", str(endpoints), str(network), "--format", "json"
+    )
+    (tcp, _, _) = json.loads(named.stdout)["protocols"]
+    web = [p for p in tcp["pairs"] if (p["from"], p["to"]) == ("client-0", "web-0")]
+    assert [p["unanswered"] for p in web] == ["0"]
+    assert web[0]["delivered"] == web[0]["answered"] != "0"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{port: br-int.pod-9}", "br-int has no port 'pod-9'"),
+        ("{port: br-ext.web-0}", "no switch is called 'br-ext'"),
+        ("{port: br-int.web-0, mac: 1}", "'1' is not a MAC address"),
+        ("{port: br-int.web-0, adresses: [10.0.0.1]}", "did you mean 'addresses'"),
+        ("{port: br-int.web-0, addresses: ['fd00::1']}", "IPv6 addresses of endpoints"),
+    ],
+)
+def test_a_wrong_endpoint_is_a_located_error(tmp_path: Path, row: str, message: str) -> None:
+    """File, line and column, and what would be right."""
+    write_node(shared("antrea-agent/tiny"), tmp_path)
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(f"simverify: 1\nnetwork: network.yaml\nendpoints:\n  one: {row}\n")
+    done = run("verify", "--all-pairs", "--endpoints", str(wrong))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "wrong.yaml:4:" in done.stderr

@@ -369,8 +369,7 @@ class _Pairs:
         if leaf.ports is None:
             where = where & space.matches(self.in_port, leaf.port or 0, _PORT_MASK)
         else:
-            ports = space.slice(leaf.ports, 0, _PORT_BITS)
-            where = space.equal_within(where, self.in_port, ports)
+            where = self._back_at_sender(where, space.slice(leaf.ports, 0, _PORT_BITS))
         pairs = [("nw_src", "nw_dst"), ("nw_dst", "nw_src")]
         if self.protocol == "icmp":
             pairs.append(("icmp_id", "icmp_id"))
@@ -382,6 +381,15 @@ class _Pairs:
             vec = leaf.slots[_PLACE[index(got)]]
             where = space.equal_within(where, vec, self.slots[index(sent)])
         return where
+
+    def _back_at_sender(self, where: Set, ports: Vec) -> Set:
+        """Return where a port is the sender's: port by port, which parts the set at its top."""
+        found = self.space.false
+        for endpoint in self.endpoints:
+            sent = where & self.by_port(self.in_port, endpoint)
+            if sent.satisfiable():
+                found = found | sent & self.by_port(ports, endpoint)
+        return found
 
     # look-ups
 

@@ -74,4 +74,13 @@ def pairs(
     space = Space(LARGE_SPACE)
     order_variables(space)
     machine = Machine(topology, network.order, space=space, receivers=receivers_of(endpoints))
-    return AllPairs(network, endpoints, tuple(all_pairs(machine, endpoints, protocols)))
+    matrices: list[Matrix] = []
+    try:
+        matrices.extend(all_pairs(machine, endpoints, protocols))
+    except MemoryError:
+        message = f"the sets of {protocols[len(matrices)]} need more room than there is"
+        advice = "ask for fewer endpoints, or give those behind which any may be their addresses"
+        raise InputError(
+            [Diagnostic("error", "no-room", message, place=str(path), help=advice)]
+        ) from None
+    return AllPairs(network, endpoints, tuple(matrices))
