@@ -96,12 +96,30 @@ def isolated(state: State) -> bool:
 def leaks(state: State, ran: Run) -> bool:
     """Whether what a ct() of `ran` translates may stay so after a clone() or another bridge.
 
-    A clone() whose own list has no ct() is none in the datapath (measured on 3.1).
+    The datapath has a clone only where the list of the clone(), or of the flow that the other
+    bridge finds first, has a ct() of its own (measured on 3.1); else what sends or looks at the
+    packet afterwards may find it translated.
     """
-    if not isolated(state):
+    left = _left(state)
+    restores = [frame for frame in left if isinstance(frame, Restore)]
+    if not restores:
         return False
-    following = [frame for frame in _left(state) if isinstance(frame, Run)]
-    return any(frame.flow is not ran.flow for frame in following) or not following
+    inner = restores[0]
+    if inner.bridge != state.bridge and ran.table == 0 and ran.depth == inner.depth + 1:
+        return False
+    following = left[left.index(inner) :]
+    return any(
+        frame.flow is not ran.flow and any(map(_sees, frame.program.ops[frame.index :]))
+        for frame in following
+        if isinstance(frame, Run)
+    )
+
+
+def _sees(op: prog.Op) -> bool:
+    """Whether an operation sends the packet, or lets something look at it."""
+    return not isinstance(
+        op, (prog.Write, prog.Copy, prog.PushBits, prog.PopBits, prog.Require, prog.ClearTrack)
+    )
 
 
 def may_learn(ex: Executor, state: State) -> bool:
