@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simverify.space import Vec
 
 _NW_PROTO = SLOT["nw_proto"].index
+_LEAKING = "a group by the datapath's hash behind a resubmit of a clone(): what follows may be lost"
 _LIVENESS_LEVELS = 128
 _ETHERNET = tuple(SLOT[name].index for name in ("dl_type", "dl_src", "dl_dst", "vlan_tci"))
 _IP = (0x0800, 0x86DD)
@@ -74,6 +75,9 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             if state.rehearsing:
                 yield from _rehearsed(ex, state, frame)
                 return
+            if rehearsal.leaks(state, frame):
+                yield from ex.give_up(state, frame, _LEAKING)
+                return
             if outputs.tag_behind_tag(ex, state):
                 yield from ex.give_up(state, frame, _SECOND_TAG)
                 return
@@ -110,6 +114,9 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
         return
     if state.rehearsing:
         yield from _rehearsed(ex, state, frame)
+        return
+    if rehearsal.leaks(state, frame):
+        yield from ex.give_up(state, frame, _LEAKING)
         return
     if op.choice in state.chosen:
         # the same packet would choose alike of the same group, but may by another one's
