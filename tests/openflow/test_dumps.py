@@ -63,15 +63,26 @@ def _turned(names: dict[str, int], text: str) -> dict[int, str] | None:
 
 FOLDERS = (
     "antrea/dumps",
-    "antrea-agent/tiny",
+    "antrea-agent/big",
+    "antrea-agent/node",
     "antrea-agent/small",
+    "antrea-agent/tiny",
     "antrea-agent/modes/dualstack",
+    "antrea-agent/modes/encap-basic",
     "antrea-agent/modes/multicast",
+    "antrea-agent/modes/node-windows-noencap",
+    "antrea-agent/modes/noencap",
+    "antrea-agent/modes/nopolicy",
+    "antrea-agent/modes/noproxy",
     "antrea-agent/modes/proxyall",
+    "antrea-agent/modes/small-windows-noencap",
+    "antrea-agent/modes/tiny-noencap",
     "antrea-agent/modes/tiny-windows-noencap",
+    "antrea-agent/modes/windows-noencap",
     "controllers/ovn-a-switch-stateless",
     "controllers/ovn-b-router-stateful",
     "controllers/ovn-c-loadbalancer",
+    "controllers/ovn-g2-medium",
     "controllers/faucet-routing",
 )
 
@@ -104,7 +115,7 @@ def test_flows_are_printed_as_the_switch_printed_them(folder: str) -> None:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_groups_and_meters_are_printed_as_the_switch_printed_them(folder: str) -> None:
     """Groups one a line; a meter takes a line, and one for each of its bands."""
-    for path in sorted(shared(folder).glob("*groups*.txt")):
+    for path in sorted([*shared(folder).glob("*groups*.txt"), *shared(folder).glob("*groups*.gz")]):
         text = _text(path)
         tables = _tables(path)
         groups = parse_groups(Source(path.name, text), tables=tables)
