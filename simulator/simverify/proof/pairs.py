@@ -43,6 +43,7 @@ _DATA_BITS = 160
 """Room above the receiver's address for what flows make of it: an endpoint's address and port."""
 _PORT_BITS, _PORT_MASK = 16, 0xFFFF
 _TUNNEL = tuple(slot.index for slot in SLOTS if slot.name.startswith("tun_"))
+_TUNNEL_ENDS = tuple(SLOT[name].index for name in ("tun_id", "tun_src", "tun_dst"))
 _PLACE = {slot: place for place, slot in enumerate(LEAVING)}
 
 
@@ -77,6 +78,7 @@ class Fate:
         table, reason: what ended it, if it was not delivered.
         answered: of those delivered, the requests and choices whose answer gets back.
         doubtful: of those delivered, the ones of which that is unknown.
+        unanswered: of those delivered, the requests and choices whose answer gets lost.
     """
 
     kind: FateKind
@@ -85,6 +87,7 @@ class Fate:
     where: Set
     answered: Set
     doubtful: Set
+    unanswered: Set
 
 
 @dataclass
@@ -194,15 +197,31 @@ class _Pairs:
         new[SLOT["in_port"].index] = self.in_port
         tables = self.machine.bridges(join_from=self.machine.join_from)[self.bridge].tables
         looked = {slot for table in tables.values() for slot in table.looked}
-        for slot in _TUNNEL:
-            if slot in looked:
+        for slot in _TUNNEL if any(map(self._is_tunnel, self.endpoints)) else ():
+            if slot in looked or slot in _TUNNEL_ENDS:
                 new[slot] = self.space.block(SLOTS[slot].name, SLOTS[slot].width)
         return tuple(new)
+
+    def _is_tunnel(self, endpoint: Endpoint) -> bool:
+        """Whether packets may come through a tunnel: any port may be one if none is declared."""
+        if self.element.tunnels:
+            return endpoint.port in self.element.tunnels
+        return endpoint.mac is None and endpoint.prefixes is None
+
+    def _sent(self, endpoint: Endpoint) -> Set:
+        """Return all packets that can come by an endpoint's port."""
+        found = self.by_port(self.in_port, endpoint) & self.real
+        if not self._is_tunnel(endpoint):
+            for slot in _TUNNEL:
+                vec = self.slots[slot]
+                if not vec.constant:
+                    found = found & self.space.matches(vec, 0, (1 << vec.width) - 1)
+        return found
 
     def genuine(self, endpoint: Endpoint) -> Set:
         """Return what an endpoint sends as itself."""
         mac, address = (self.slots[index(name)] for name in ("dl_src", "nw_src"))
-        return self._of(endpoint, self.in_port, mac, address) & self.real
+        return self._of(endpoint, self.in_port, mac, address) & self._sent(endpoint)
 
     def by_port(self, vec: Vec, endpoint: Endpoint) -> Set:
         """Return where a port is an endpoint's."""
@@ -212,12 +231,12 @@ class _Pairs:
         """Run all requests, and the answers to those that are delivered."""
         start = State(self._all(), self.slots)
         start.bridge, start.entered = self.bridge, SEVERAL
-        finals = executor.run([start])
+        finals = executor.run([start], further=_TUNNEL)
         requests = executor.looked_up
         answered = self._answers(executor, finals)
         kept = self._kept(executor)
         nothing = self.space.false
-        fates: dict[tuple[FateKind, int | None, str], tuple[Set, Set, Set]] = {}
+        fates: dict[tuple[FateKind, int | None, str], tuple[Set, Set, Set, Set]] = {}
         for final in finals:
             for leaf in _leaves(final):
                 where = final.cond
@@ -234,14 +253,19 @@ class _Pairs:
                 for kind, part in parts:
                     if not part.satisfiable():
                         continue
-                    answers = (nothing, nothing)
+                    answers = (nothing, nothing, nothing)
                     if kind == "delivered":
                         answers = answered.get((final.record, leaf), answers)
                     reason = leaf.reason if leaf.kind == kind else NOT_BACK
                     key = (kind, leaf.table, "" if kind == "misaddressed" else reason)
-                    old = fates.get(key, (nothing, nothing, nothing))
+                    old = fates.get(key, (nothing, nothing, nothing, nothing))
                     new = (self.space.project(part, kept), *answers)
-                    fates[key] = (old[0] | new[0], old[1] | new[1], old[2] | new[2])
+                    fates[key] = (
+                        old[0] | new[0],
+                        old[1] | new[1],
+                        old[2] | new[2],
+                        old[3] | new[3],
+                    )
         return Matrix(
             self.protocol,
             self.endpoints,
@@ -253,8 +277,8 @@ class _Pairs:
     def _all(self) -> Set:
         sent = self.space.false
         for endpoint in self.endpoints:
-            sent = sent | self.by_port(self.in_port, endpoint)
-        return sent & self.real
+            sent = sent | self._sent(endpoint)
+        return sent
 
     def _kept(self, executor: Executor) -> set[int]:
         """Return the variables of requests and of choices: all others follow from them."""
@@ -296,8 +320,11 @@ class _Pairs:
 
     def _answers(
         self, executor: Executor, finals: Iterable[State]
-    ) -> Mapping[tuple[object, Leaf], tuple[Set, Set]]:
-        """Return, for each leaf that a request was delivered at, what is answered or in doubt."""
+    ) -> Mapping[tuple[object, Leaf], tuple[Set, Set, Set]]:
+        """Return, for each leaf of a request, what is answered, in doubt, and not answered.
+
+        By the choices that the answer meets as well: what one of them loses is not answered.
+        """
         starts = []
         for final in finals:
             for leaf in _leaves(final):
@@ -309,18 +336,21 @@ class _Pairs:
                     start.cond = start.cond & ~self.same
                 if start.cond.satisfiable():
                     starts.append(start)
+        nothing = self.space.false
+        answers = executor.run(starts, further=_TUNNEL)
         kept = self._kept(executor)
-        found: dict[tuple[object, Leaf], tuple[Set, Set]] = {}
-        for final in executor.run(starts):
+        found: dict[tuple[object, Leaf], tuple[Set, Set, Set]] = {}
+        for final in answers:
             good = self._is_answer(final)
             doubt = self.space.false
             if any(leaf.kind == "unknown" for leaf in _leaves(final)):
                 doubt = final.cond
             assert isinstance(final.memo, tuple)
             record, leaf = final.memo
-            old = found.get((record, leaf), (self.space.false, self.space.false))
-            new = [self.space.project(s, kept) for s in (good, doubt)]
-            found[record, leaf] = (old[0] | new[0], old[1] | new[1])
+            old = found.get((record, leaf), (nothing, nothing, nothing))
+            lost = final.cond & ~good & ~doubt
+            new = [self.space.project(s, kept) for s in (good, doubt, lost)]
+            found[record, leaf] = (old[0] | new[0], old[1] | new[1], old[2] | new[2])
         return found
 
     def _reply(self, final: State, leaf: Leaf) -> State:
@@ -400,7 +430,7 @@ class _Pairs:
         for fate in got:
             delivered = delivered | self.requests(fate.where)
             answered = answered | self.requests(fate.answered)
-            unanswered = unanswered | self.requests(fate.where & ~fate.answered & ~fate.doubtful)
+            unanswered = unanswered | self.requests(fate.unanswered)
             doubtful = doubtful | self.requests(fate.doubtful)
         whole = Reached(delivered, answered, unanswered, doubtful)
         return {e.name: whole.within(self.by_port(self.out_port, e)) for e in self.endpoints}

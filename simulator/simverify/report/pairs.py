@@ -23,6 +23,7 @@ def pairs_json(found: AllPairs) -> Json:
         "endpoints": [
             {"name": e.name, "switch": e.switch, "port": e.port} for e in found.endpoints
         ],
+        "premises": ["isolated", "unmetered", "in-window", "unexpired", "no-land"],
         "protocols": [
             {
                 "protocol": matrix.protocol,

@@ -34,10 +34,11 @@ class AllPairs:
         """0: all that is delivered is answered; 1: not all; 3: unknown."""
         unanswered = doubtful = False
         for matrix in self.matrices:
-            for fate in matrix.fates:
-                lost = fate.where & ~fate.answered & ~fate.doubtful
-                unanswered |= fate.kind == "delivered" and lost.satisfiable()
-                doubtful |= fate.kind == "unknown" or fate.doubtful.satisfiable()
+            for sent in matrix.senders.values():
+                for fate in matrix.fates:
+                    unanswered |= (fate.unanswered & sent).satisfiable()
+                    doubtful |= (fate.doubtful & sent).satisfiable()
+                    doubtful |= fate.kind == "unknown" and (fate.where & sent).satisfiable()
         return 1 if unanswered else 3 if doubtful else 0
 
 
