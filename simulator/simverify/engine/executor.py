@@ -14,23 +14,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import (
-    actionset,
-    fragments,
-    grouping,
-    hashing,
-    headers,
-    lifetime,
-    outputs,
-    stacking,
-    tracking,
-)
+from simverify.engine import actionset, looking, outputs, running
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
 from simverify.engine.gathering import progress
-from simverify.engine.learning import learn, learned_hits
 from simverify.engine.liveness import Liveness
-from simverify.engine.outcome import Continue, Outcome, Settled
+from simverify.engine.outcome import Settled
 from simverify.engine.profile import moment
 from simverify.engine.state import (
     SEVERAL,
@@ -44,16 +33,13 @@ from simverify.engine.state import (
     RunSet,
     Stack,
     State,
-    Step,
     View,
-    bits_of,
     blank,
-    put_bits,
 )
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from simverify.engine.bridge import Bridge, End
     from simverify.engine.choice import Choices
@@ -61,13 +47,10 @@ if TYPE_CHECKING:
     from simverify.engine.profile import Profile
     from simverify.engine.program import Compiler
     from simverify.engine.state import Frame
-    from simverify.engine.table import Hit, Level
     from simverify.engine.watch import Watch
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
 
-MAX_RESUBMITS = 4096
-"""Of one translation, goto_table among them; beyond, Open vSwitch drops the packet."""
 MAX_VISITS = 64
 """Bridges that one packet may pass; beyond, its fate is unknown."""
 MAX_EVENTS = 4096
@@ -76,7 +59,6 @@ MAX_EVENTS = 4096
 _IN_PORT = SLOT["in_port"].index
 _NW_TTL = SLOT["nw_ttl"].index
 _PKT_MARK = SLOT["pkt_mark"].index
-_CT_STATE = SLOT["ct_state"].index
 
 
 @dataclass(slots=True)
@@ -114,7 +96,7 @@ class Executor:
     decrements: dict[Vec, tuple[Vec, Set]] = field(default_factory=dict)
     looked_up: int = 0
     _liveness: dict[int, Liveness] = field(default_factory=dict)
-    _alike: dict[tuple[int, int, prog.Program], Flow] = field(default_factory=dict)
+    alike: dict[tuple[int, int, prog.Program], Flow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.conntrack = Conntrack(
@@ -204,10 +186,10 @@ class Executor:
             if not self.looked_up & 7:
                 self.space.make_room()
             if self.profile is None:
-                alone = settle(self._look_up(state, table))
+                alone = settle(looking.look_up(self, state, table))
             else:
                 since, bridge = moment(self.space), state.bridge
-                alone = settle(self._look_up(state, table))
+                alone = settle(looking.look_up(self, state, table))
                 self.profile.looked_up(self.space, bridge, table, since)
         orderly = self.choices.orderly
         done = []
@@ -279,10 +261,10 @@ class Executor:
             if not (watch.outgoing or state.rehearsing):
                 self.watch(watch, state, state.bridge, state.entered)
         if visit in state.visits:
-            yield from self._end(state, "looped", "the packet comes back as it was")
+            yield from self.end(state, "looped", "the packet comes back as it was")
             return
         if len(state.visits) >= MAX_VISITS or len(state.record) >= MAX_EVENTS:
-            yield from self._end(state, "unknown", "more hops and copies than the model follows")
+            yield from self.end(state, "unknown", "more hops and copies than the model follows")
             return
         state.visits = (*state.visits, visit)
         state.stack = outputs.ending(self, state, Stack(EndVisit(), state.stack))
@@ -297,7 +279,7 @@ class Executor:
             if bad.satisfiable():
                 watch.violated.append((bad, state.copy(bad)))
 
-    def _end(
+    def end(
         self,
         state: State,
         kind: LeafKind,
@@ -312,113 +294,9 @@ class Executor:
         state.stack = None
         yield state, None
 
-    # look-up
-
-    def _look_up(self, state: State, number: int) -> Iterator[tuple[State, int | None]]:
-        bridge = self.bridges[state.bridge]
-        for part, dropped in fragments.seen(self.space, bridge, self.blank, state):
-            if dropped:
-                reason = "the bridge drops fragments"
-                yield from self._advance(stacking.looked_up(part), number, None, reason)
-            else:
-                yield from self._matched(part, number)
-
-    def _matched(self, state: State, number: int) -> Iterator[tuple[State, int | None]]:
-        """Split a state by the table's flows, and act on each part."""
-        bridge = self.bridges[state.bridge]
-        table = bridge.tables.get(number)
-        rest = state.cond
-        learned = tuple(
-            [flow for flow in state.learned if (flow.bridge, flow.table) == (state.bridge, number)]
-        )
-        if learned and table is not None:
-            # a table that has changed may have another order of its subtables
-            table = table.unordered()
-        levels: Sequence[Level] = ()
-        if table is not None:
-            levels = table.levels(state.slots, state.drawn.count((state.bridge, number)))
-        now = (state.packet, state.passes)
-        visible = [flow for flow in learned if (flow.packet, flow.at) < now]
-        if visible:
-            levels = learned_hits(self.space, visible, levels, state)
-        alike: dict[object, tuple[Hit, Set]] = {}
-        for level in levels:
-            live = rest & level.union
-            if not live.satisfiable():
-                continue
-            for hit, where in self._hits(level, live, state.bridge, number, learned):
-                if self.gathering is None:
-                    whole = len(level.hits) == 1 and where == state.cond
-                    yield from self._act(state, where, number, hit, whole=whole)
-                    if whole:
-                        return
-                else:
-                    # packets of flows that do the same are one class, but drops have their flow
-                    key: object = hit.program if hit.program.ops else id(hit.flow)
-                    first, others = alike.get(key, (hit, self.space.false))
-                    alike[key] = first, others | where
-            rest = level.union.imp_strict(rest)
-            if not rest.satisfiable():
-                break
-        for hit, where in alike.values():
-            yield from self._act(state, where, number, hit, whole=False)
-        if not rest.satisfiable():
-            return
-        missed = stacking.looked_up(state.copy(rest))
-        if self.explain:
-            missed.note(Step(state.bridge, number, None, state.slots))
-        yield from self._advance(missed, number, None, f"no flow of table {number} matches")
-
-    def _hits(
-        self, level: Level, rest: Set, bridge: int, table: int, learned: Hashable
-    ) -> Iterator[tuple[Hit, Set]]:
-        """Yield each hit of a level with the packets and choices for which it wins.
-
-        `learned` is what the table has learned: another order may hold before and after.
-        """
-        wheres = [rest & hit.where for hit in level.hits]
-        for clash in level.clashes:
-            if not (rest & clash.region).satisfiable():
-                continue
-            one, other = level.hits[clash.one], level.hits[clash.other]
-            before = self.choices.before(
-                bridge, table, one.subtable, other.subtable, (one.flow, other.flow), learned
-            )
-            wheres[clash.one] = wheres[clash.one] & ~(clash.region & ~before)
-            wheres[clash.other] = wheres[clash.other] & ~(clash.region & before)
-        for hit, where in zip(level.hits, wheres, strict=True):
-            if where.satisfiable():
-                yield hit, where
-
-    def _act(
-        self, state: State, where: Set, table: int, hit: Hit, *, whole: bool
-    ) -> Iterator[tuple[State, int | None]]:
-        bridge = state.bridge
-        since = None if self.profile is None else moment(self.space)
-        seen = state.slots
-        # the whole state goes on as it is: nothing of it is left for other flows
-        new = stacking.looked_up(state if whole else state.copy(where))
-        if self.explain:
-            new.note(Step(state.bridge, table, hit.flow, seen))
-        if hit.draws:
-            new.drawn = (*new.drawn, (state.bridge, table))
-        if hit.program.ops:
-            flow = hit.flow
-            if self.gathering is not None:
-                # packets of flows that do the same are one class
-                flow = self._alike.setdefault((state.bridge, table, hit.program), flow)
-            run = Run(hit.program, 0, table, flow, new.depth)
-            new.stack = Stack(run, new.stack)
-            yield from self._advance(new, table, hit.flow, "its actions output nothing")
-        else:
-            note = hit.flow.origin.note if hit.flow.origin is not None else ""
-            yield from self._advance(new, table, hit.flow, note or "the flow drops it")
-        if self.profile is not None and since is not None:
-            self.profile.met(self.space, bridge, table, hit.flow, since)
-
     # actions
 
-    def _advance(
+    def advance(
         self, state: State, table: int, flow: Flow | None, reason: str
     ) -> Iterator[tuple[State, int | None]]:
         """Go on until the next look-up or the end. The arguments say why a packet would be lost."""
@@ -433,7 +311,7 @@ class Executor:
                 continue
             run = state.stack.frame
             assert isinstance(run, Run)
-            for outcome in self._run(state, run, state.stack.rest):
+            for outcome in running.run(self, state, run, state.stack.rest):
                 if isinstance(outcome, Settled):
                     yield outcome.state, outcome.table
                 else:
@@ -479,198 +357,17 @@ class Executor:
             case _:
                 assert_never(frame)
 
-    def _run(self, state: State, frame: Run, below: Stack | None) -> Iterator[Outcome]:
-        """Run a program from where it stands; yield what becomes of the state."""
-        ops = frame.program.ops
-        index = frame.index
-        state.depth = frame.depth
-        while index < len(ops):
-            op = ops[index]
-            index += 1
-            rest = below
-            if index < len(ops):
-                rest = Stack(Run(frame.program, index, frame.table, frame.flow, frame.depth), below)
-            match op:
-                case prog.Write(slot, start, vec):
-                    old = state.slots[slot]
-                    state.put(slot, self.space.replace(old, start, vec))
-                    continue
-                case prog.Copy(src, dst):
-                    put_bits(self.space, state, dst, bits_of(self.space, state, src))
-                    continue
-                case prog.Require(needs, skip):
-                    held = headers.required(self.space, state, needs)
-                    if held == state.cond:
-                        continue
-                    if not held.satisfiable():
-                        index += skip
-                        continue
-                    others = state.copy(state.cond & ~held)
-                    others.stack = below
-                    if index + skip < len(ops):
-                        go_on = Run(
-                            frame.program, index + skip, frame.table, frame.flow, frame.depth
-                        )
-                        others.stack = Stack(go_on, below)
-                    state.cond, state.stack = held, rest
-                    yield Continue(state)
-                    yield Continue(others)
-                    return
-                case prog.ClearTrack():
-                    if state.slots[_CT_STATE].value:
-                        # without it the switch leaves the action out
-                        state.meta = Meta()
-                        state.conn = None
-                    tracking.untrack(self, state)
-                    continue
-                case prog.LearnFlow(action):
-                    if frame.flow is None:
-                        raise AssertionError("learn() outside of a flow")
-                    again = state.rehearsed
-                    doubt = learn(self, state, action, frame.flow, rehearsed=again)
-                    if doubt is not None:
-                        yield from self.give_up(state, frame, doubt)
-                        return
-                    continue
-                case prog.Lookup():
-                    yield from self._resubmit(state, frame, rest, op)
-                    return
-                case prog.PushBits(src):
-                    state.pushed = (*state.pushed, bits_of(self.space, state, src))
-                    continue
-                case prog.PopBits(dst):
-                    stacking.pop(self, state, dst)
-                    continue
-                case prog.WriteSet(actions):
-                    stacking.gather(self, state, actions)
-                    continue
-                case prog.ClearSet():
-                    stacking.clear(self, state)
-                    continue
-                case prog.Quit():
-                    stacking.leave(state, below)
-                    yield Continue(state, "exit ends it")
-                    return
-                case prog.Emit(port, max_len):
-                    state.stack = rest
-                    yield from outputs.output(self, state, frame, port, max_len)
-                    return
-                case prog.EmitBits(src):
-                    state.stack = rest
-                    port_bits = bits_of(self.space, state, src)
-                    yield from outputs.output_bits(self, state, frame, port_bits)
-                    return
-                case prog.EmitVec(port_bits):
-                    state.stack = rest
-                    yield from outputs.output_bits(self, state, frame, port_bits)
-                    return
-                case prog.Link():
-                    state.stack = rest
-                    yield from hashing.link(self, state, frame, op)
-                    return
-                case prog.Member():
-                    state.stack = rest
-                    yield from hashing.member(self, state, frame, op)
-                    return
-                case prog.Flood(kind):
-                    state.stack = rest
-                    yield from outputs.flood(self, state, frame, kind)
-                    return
-                case prog.Larger(length, dst):
-                    if rest is below:
-                        # nothing in this list could see the result: the switch leaves it out
-                        continue
-                    yield from stacking.larger(self, state, frame, index, below, length, dst)
-                    return
-                case prog.Punt(reason, userdata, pause):
-                    state.stack = rest
-                    if outputs.tag_behind_tag(self, state):
-                        # the copy for it makes the switch forget where the headers begin
-                        reason = "a packet with two VLAN tags and a controller is not modelled"
-                        yield from self.give_up(state, frame, reason)
-                        return
-                    for part in outputs.punted(self, state, frame, "punted", reason, userdata):
-                        if pause:
-                            stacking.leave(part, below)
-                        yield Continue(part)
-                    return
-                case prog.EnterGroup(group_id):
-                    state.stack = rest
-                    yield from grouping.enter_group(self, state, frame, group_id)
-                    return
-                case prog.EnterBucket():
-                    state.stack = rest
-                    yield from grouping.enter_bucket(self, state, frame, op)
-                    return
-                case prog.Track():
-                    state.stack = rest
-                    yield from tracking.track(self, state, frame, op)
-                    return
-                case prog.DecrementTtl():
-                    yield from lifetime.decrement(self, state, frame, below, rest)
-                    return
-                case prog.Reshape():
-                    yield from headers.reshape(self, state, frame, below, rest, op)
-                    return
-                case prog.Isolated(program):
-                    back = outputs.returning(state, rest, clone=True, full=self.explain)
-                    inner = outputs.ending(self, state, back)
-                    state.stack = Stack(
-                        Run(program, 0, frame.table, frame.flow, frame.depth), inner
-                    )
-                    yield Continue(state)
-                    return
-                case prog.Unmodelled(what):
-                    yield from self.give_up(state, frame, f"the action {what} is not modelled")
-                    return
-                case _:
-                    assert_never(op)
-        state.stack = below
-        yield Continue(state)
-
     def alone(self, state: State) -> Iterator[State]:
         """Run a state to the end of its stack, without others that it could be joined with."""
-        todo: list[tuple[State, int | None]] = list(self._advance(state, 0, None, ""))
+        todo: list[tuple[State, int | None]] = list(self.advance(state, 0, None, ""))
         while todo:
             now, table = todo.pop()
             if table is None:
                 yield now
             else:
-                todo.extend(self._look_up(now, table))
+                todo.extend(looking.look_up(self, now, table))
 
     def give_up(self, state: State, frame: Run, reason: str) -> Iterator[Settled]:
         """End a state as unknown, since the model cannot say how it goes on."""
-        for ended, table in self._end(state, "unknown", reason, table=frame.table, flow=frame.flow):
+        for ended, table in self.end(state, "unknown", reason, table=frame.table, flow=frame.flow):
             yield Settled(ended, table)
-
-    def _resubmit(
-        self, state: State, frame: Run, rest: Stack | None, op: prog.Lookup
-    ) -> Iterator[Outcome]:
-        table = frame.table if op.table is None else op.table
-        state.stack = rest
-        if op.original:
-            swapped = stacking.swapped(state)
-            if swapped is None:
-                yield from self.give_up(state, frame, "resubmit(,ct): ct_state is not known")
-                return
-            if not swapped:
-                yield Continue(state, "resubmit(,ct) of a packet without a connection")
-                return
-        if op.port is not None:
-            # for the look-up alone: what it finds runs with the old one (measured)
-            if state.unswapped is None:
-                state.unswapped = state.slots
-            state.put(_IN_PORT, self.space.constant(16, op.port))
-        state.depth = frame.depth + (table <= frame.table)
-        if state.depth > stacking.MAX_DEPTH:
-            yield from stacking.dropped_whole(self, state, frame, stacking.TOO_DEEP)
-            return
-        least, most = state.resubmits
-        state.resubmits = least + 1, most + 1
-        if most < MAX_RESUBMITS:
-            yield Settled(state, table)
-        elif least < MAX_RESUBMITS:
-            yield from self.give_up(state, frame, f"perhaps more than {MAX_RESUBMITS} resubmits")
-        else:
-            reason = f"more than {MAX_RESUBMITS} resubmits: the switch drops the whole packet"
-            yield from stacking.dropped_whole(self, state, frame, reason)
