@@ -167,9 +167,10 @@ class SoftwareSwitch:
         assert isinstance(memory, State)
         self._state = memory.copy()
 
-    def flush_conntrack(self) -> None:
-        """Forget all connections."""
-        self._state.entries = ()
+    def flush_conntrack(self, zone: int | None = None) -> None:
+        """Forget all connections, or those of one zone."""
+        entries = self._state.entries
+        self._state.entries = tuple([e for e in entries if zone not in (None, e.zone)])
 
     def receive(
         self,
