@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from simverify.openflow.action_table import ACTION
 from simverify.openflow.actions import Conjunction, Ct, GotoTable
-from simverify.openflow.check import APART, GOTO_STEP, needs_of, step_of
+from simverify.openflow.instructions import APART, GOTO_STEP, step_of
 from simverify.openflow.piece import Fault, Item, only, spans
 from simverify.openflow.protocol import ANY
 from simverify.openflow.quick_action import nat_of, quick_action
 from simverify.openflow.read_output import output_to
 from simverify.openflow.reading import MAX_DEPTH, Placed, Reading
+from simverify.openflow.requisites import needs_of
 from simverify.openflow.values import RESERVED_PORTS, read_port
 
 if TYPE_CHECKING:

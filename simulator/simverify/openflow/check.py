@@ -10,26 +10,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from simverify.openflow import actions as ofp
-from simverify.openflow.normal import Kind, holds, kind_of
+from simverify.openflow.instructions import check_company, check_order
+from simverify.openflow.normal import AT, Kind, kind_of
 from simverify.openflow.piece import Fault
-from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OF11_UP, OXM
-from simverify.packet.fields import CT_STATE_BITS, FIELD, PREREQUISITES
+from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OF11_UP
+from simverify.openflow.requisites import NOT_INVALID, has, words
+from simverify.packet.fields import FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from simverify.openflow.flow import Term
     from simverify.openflow.reading import Placed
-    from simverify.packet.fields import Field, Older
+    from simverify.packet.fields import Field
 
 _HELPERS = {"ftp": "TCP", "tftp": "UDP"}
 OF10_ONLY = OF10_ANY | NXM_ANY
-_DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN = range(5)
-_CT_STATE = 5
-_PACKET_TYPE = 7
+_DL_TYPE, _NW_PROTO = AT["dl_type"], AT["nw_proto"]
+_ICMP_TYPE, _ICMP_CODE = AT["icmp_type"], AT["icmp_code"]
+_VLAN, _PACKET_TYPE = AT["vlan_tci"], AT["packet_type"]
 _TAG = (0x1000, 0x1000)
-_NOT_INVALID = "not invalid"
-"""What ct(commit) asks of a match, beside rows of `PREREQUISITES`."""
 
 
 class Checker:
@@ -48,8 +45,8 @@ class Checker:
     def check(self, placed: tuple[Placed, ...]) -> None:
         """Check a flow's actions and the order of its instructions."""
         self._check_list(placed)
-        _check_order(placed, self.faults)
-        _check_company(placed, self.faults)
+        check_order(placed, self.faults)
+        check_company(placed, self.faults)
 
     def _check_list(self, placed: tuple[Placed, ...]) -> None:
         for one in placed:
@@ -73,10 +70,10 @@ class Checker:
             self.faults.append(
                 Fault(
                     "missing-prerequisite",
-                    f"{field.name} is there in {_words(name)} only, which the flow does not match",
+                    f"{field.name} is there in {words(name)} only, which the flow does not match",
                     self._base + one.start,
                     self._base + one.end,
-                    f"match on {_words(name)} (ovs-fields(7))",
+                    f"match on {words(name)} (ovs-fields(7))",
                 )
             )
         elif name.startswith("CT") and not self._holds(name):
@@ -290,14 +287,14 @@ class Checker:
             return
         if isinstance(action.zone, ofp.Subfield):
             self._need(one, action.zone.field)
-        if action.commit and not self._holds(_NOT_INVALID):
+        if action.commit and not self._holds(NOT_INVALID):
             self._refuse(
                 one,
                 "ct(commit) of packets that the flow matches as invalid, which no tracker keeps",
                 "match on ct_state=-inv, or leave out commit",
             )
         if action.alg is not None and not self._holds(_HELPERS[action.alg]):
-            wanted = _words(_HELPERS[action.alg])
+            wanted = words(_HELPERS[action.alg])
             self._refuse(one, f"alg={action.alg} is for {wanted}", f"match on {wanted}")
         nat = action.nat
         if nat is not None and nat.addr_min is not None:
@@ -322,8 +319,8 @@ class Checker:
                 self._refuse(
                     one,
                     f"the learned flow has {spec.dst.field.name}, and does not match on "
-                    f"{_words(row.name)}",
-                    f"match on {_words(row.name)} in learn(...) before it",
+                    f"{words(row.name)}",
+                    f"match on {words(row.name)} in learn(...) before it",
                 )
             if isinstance(spec, ofp.LearnMatch) and isinstance(spec.src, int):
                 _learned(learned, spec.dst, spec.src)
@@ -366,250 +363,3 @@ _IN_ACTION_SET = (
     ofp.SetTunnel, ofp.SetQueue, ofp.Group, ofp.Output,
     ofp.Controller, ofp.Resubmit, ofp.Ct, ofp.CtClear,
 )  # fmt: skip
-
-_STEPS: dict[type, tuple[int, str]] = {
-    ofp.Meter: (0, "meter"),
-    ofp.ClearActions: (2, "clear_actions"),
-    ofp.WriteActions: (3, "write_actions"),
-    ofp.WriteMetadata: (4, "write_metadata"),
-    ofp.GotoTable: (5, "goto_table"),
-}
-_APPLY = (1, "actions")
-
-
-def bucket_faults(placed: tuple[Placed, ...]) -> list[Fault]:
-    """Return what is wrong with the actions of a bucket, which meet no match."""
-    faults: list[Fault] = []
-    for one in placed:
-        step = _STEPS.get(type(one.action))
-        if step is not None and not isinstance(one.action, ofp.Meter):
-            faults.append(
-                Fault(
-                    "misplaced",
-                    f"{step[1]} cannot stand in a bucket",
-                    one.start,
-                    one.end,
-                    "it is an instruction of a flow",
-                )
-            )
-    _check_order(placed, faults)
-    _check_company(placed, faults)
-    return faults
-
-
-def _check_order(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
-    last: tuple[int, str] | None = None
-    for one in placed:
-        step = _STEPS.get(type(one.action), _APPLY)
-        if last is not None and (step[0] < last[0] or (step == last and step != _APPLY)):
-            if step == last:
-                message = f"{step[1]} is there twice"
-            else:
-                message = f"{step[1]} has to stand before {last[1]}"
-            faults.append(
-                Fault(
-                    "late-meter" if step[1] == "meter" != last[1] else "bad-order",
-                    message,
-                    one.start,
-                    one.end,
-                    "meter, actions, clear_actions, write_actions, write_metadata, goto_table",
-                )
-            )
-            return
-        last = step
-
-
-def _check_company(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
-    """Refuse what may not stand beside or within something else."""
-    _check_conjunction(placed, faults, 0)
-    for one in placed:
-        _check_nested(one, faults, 0, in_exec=False)
-
-
-def _check_conjunction(placed: tuple[Placed, ...], faults: list[Fault], base: int) -> None:
-    if not any(isinstance(one.action, ofp.Conjunction) for one in placed):
-        return
-    for one in placed:
-        if not isinstance(one.action, ofp.Conjunction | ofp.Note):
-            faults.append(
-                Fault(
-                    "not-with-conjunction",
-                    "a flow with conjunction has no other actions",
-                    base + one.start,
-                    base + one.end,
-                    "only note may stand beside it",
-                )
-            )
-
-
-def _check_nested(one: Placed, faults: list[Fault], base: int, *, in_exec: bool) -> None:
-    action = one.action
-    written: str | None = None
-    match action:
-        case ofp.SetField(field, _, _):
-            written = field.name
-        case ofp.Load(_, dst) | ofp.Move(_, dst):
-            written = dst.field.name
-        case _:
-            pass
-    if written in ("ct_mark", "ct_label") and not in_exec:
-        faults.append(
-            Fault(
-                "misplaced",
-                f"{written} can only be written within ct(commit,exec(...))",
-                base + one.start,
-                base + one.end,
-                "move it there",
-            )
-        )
-    base += one.inner_at
-    _check_conjunction(one.inner, faults, base)
-    for inner in one.inner:
-        step = _STEPS.get(type(inner.action))
-        if step is not None:
-            faults.append(
-                Fault(
-                    "misplaced",
-                    f"{step[1]} cannot stand within an action",
-                    base + inner.start,
-                    base + inner.end,
-                    "it is an instruction of the flow",
-                )
-            )
-        _check_nested(inner, faults, base, in_exec=isinstance(action, ofp.Ct))
-
-
-def _words(name: str) -> str:
-    """Return a prerequisite in words of a match."""
-    return {
-        "IPv4": "ip", "IPv6": "ipv6", "IPv4/IPv6": "ip or ipv6", "TCP": "tcp or tcp6",
-        "UDP": "udp or udp6", "SCTP": "sctp or sctp6", "ICMPv4": "icmp", "ICMPv6": "icmp6",
-        "ARP": "arp", "MPLS": "mpls", "NSH": "dl_type=0x894f", "VLAN VID": "a VLAN tag",
-        "ND": "a neighbour discovery packet (icmp6,icmp_type=135 or 136)",
-        "ND solicit": "icmp6,icmp_type=135", "ND advert": "icmp6,icmp_type=136",
-        "Ethernet": "Ethernet",
-    }.get(name, name)  # fmt: skip
-
-
-GOTO_STEP = 5
-APART = ofp.Conjunction | ofp.Note
-"""Actions that stand with one another only, if there is a conjunction."""
-
-
-def step_of(action: ofp.Action) -> int:
-    """Return where an action's instruction stands in the order of instructions."""
-    return _STEPS.get(type(action), _APPLY)[0]
-
-
-def needs_of(one: Placed) -> tuple[str, ...] | None:
-    """Return the prerequisites that make this action right, if that is all there is to check.
-
-    None where an action changes what the packet is, or is checked in another way: then only
-    a `Checker` can tell.
-    """
-    found = _needs(one)
-    return None if found is None else tuple(name for name in found if name != "none")
-
-
-def _needs(one: Placed) -> tuple[str, ...] | None:
-    action = one.action
-    match action:
-        case ofp.Load(_, dst) if dst.field.name not in _WATCHED:
-            return (dst.field.prerequisite.name,)
-        case ofp.SetField(field, _, _) if field.name not in _WATCHED:
-            return (field.prerequisite.name,)
-        case ofp.Move(src, dst) if dst.field.name not in _WATCHED:
-            return (src.field.prerequisite.name, dst.field.prerequisite.name)
-        case ofp.Push(src) | ofp.OutputReg(src, _):
-            return (src.field.prerequisite.name,)
-        case ofp.Resubmit(_, _, with_ct):
-            return ("CT",) if with_ct else ()
-        case ofp.DecTtl():
-            return ("IPv4/IPv6",)
-        case ofp.Ct() if action.alg is None:
-            return _ct_needs(one, action)
-        case (
-            ofp.Output()
-            | ofp.Controller()
-            | ofp.Group()
-            | ofp.CtClear()
-            | ofp.Conjunction()
-            | ofp.Note()
-            | ofp.Meter()
-            | ofp.GotoTable()
-        ):
-            return ()
-        case _:
-            return None
-
-
-def _ct_needs(one: Placed, action: ofp.Ct) -> tuple[str, ...]:
-    needs = ["IPv4/IPv6", *([_NOT_INVALID] if action.commit else [])]
-    if isinstance(action.zone, ofp.Subfield):
-        needs.append(action.zone.field.prerequisite.name)
-    if action.nat is not None and action.nat.addr_min is not None:
-        needs.append("IPv4" if action.nat.version == 4 else "IPv6")
-    needs += [
-        inner.action.src.field.prerequisite.name
-        for inner in one.inner
-        if isinstance(inner.action, ofp.Move)
-    ]
-    return tuple(needs)
-
-
-_WATCHED = ("ct_mark", "ct_label", "vlan_tci", "vlan_vid")
-
-
-def has(name: str, kind: Kind) -> bool:
-    """Whether packets of this kind have the fields of a prerequisite."""
-    if name == "none":
-        return True
-    if name == _NOT_INVALID:
-        return not (kind[_CT_STATE] or (0, 0))[0] & CT_STATE_BITS["inv"]
-    if name == "Ethernet":
-        packet = kind[_PACKET_TYPE]
-        return packet is None or packet[0] == 0
-    # Actions on ct_nw_src and the like need a known connection, and no more than that.
-    return holds(PREREQUISITES["CT" if name.startswith("CT") else name], kind)
-
-
-def match_formats(terms: Iterable[Term]) -> int:
-    """Return the formats that can carry a match."""
-    usable = ANY
-    for term in terms:
-        usable &= _formats(term)
-    return usable
-
-
-_LEGACY_MASKS = {
-    "vlan_tci": ((0x1FFF, 0xF000, 0xFFFF), (0x1FFF, 0xF000, 0xFFFF)),
-    "nw_tos": ((0xFC,), (0xFC, 0x03, 0xFF)),
-    "mpls_lse0": ((), (0xFFFFF000, 0xE00, 0xFFFFFE00)),
-}
-"""Masks that OpenFlow 1.0 and 1.1 have fields for, where a slot holds several."""
-
-
-def _formats(term: Term) -> int:
-    field, mask = term.field, term.mask
-    usable = NXM_ANY | OXM
-    masks = _LEGACY_MASKS.get(field.name)
-    if masks is not None:
-        old, newer = mask in masks[0], mask in masks[1]
-    else:
-        old, newer = _can(field.of10, field, mask), _can(field.of11, field, mask)
-    return usable | (OF10_ANY if old else 0) | (OF11 if newer else 0)
-
-
-def _can(older: Older, field: Field, mask: int) -> bool:
-    match older:
-        case "no":
-            return False
-        case "exact":
-            return mask == field.all_ones
-        case "cidr":
-            rest = ~mask & field.all_ones
-            return not rest & rest + 1
-        case "any":
-            return True
-        case _:
-            assert_never(older)

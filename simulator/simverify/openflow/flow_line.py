@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_list import ActionList, ActionReader, moved
-from simverify.openflow.check import Checker, has, match_formats
+from simverify.openflow.carried import match_formats
+from simverify.openflow.check import Checker
 from simverify.openflow.flow import Flow, FlowStats, Match
 from simverify.openflow.normal import DECIDING, NEED, Found, Kind, Settler, allowed_bits, kind_of
 from simverify.openflow.piece import Fault, Item, Piece, single, split
 from simverify.openflow.protocol import ANY, OF12_UP, OF13_UP, TABLE_ID
 from simverify.openflow.reading import read_table
+from simverify.openflow.requisites import has
 from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
 from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS, Placed, quick_word, read_word
 from simverify.packet.fields import MATCH_FIELDS, SLOT, SLOTS, STORAGE

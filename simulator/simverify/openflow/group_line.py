@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from simverify.openflow.action_list import ActionReader, moved
 from simverify.openflow.actions import Meter
-from simverify.openflow.check import bucket_faults
 from simverify.openflow.flow import Bucket, GroupEntry, Term, bucket_ids
+from simverify.openflow.instructions import bucket_faults
 from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.protocol import ANY, FORMATS, Protocol
 from simverify.openflow.subfields import read_field

@@ -59,6 +59,8 @@ DECIDING = tuple(
 _DL_TYPE, _NW_PROTO, _ICMP_TYPE, _ICMP_CODE, _VLAN, _CT_STATE, _CT_PROTO, _PACKET, _FRAG = DECIDING
 Kind = tuple[tuple[int, int] | None, ...]
 """What a match says of the slots that decide what else a packet has, in `DECIDING`'s order."""
+AT = {SLOTS[index].name: place for place, index in enumerate(DECIDING)}
+"""Where a `Kind` has what is said of a slot."""
 
 
 IN_FIRST_FRAGMENT = frozenset(("TCP", "UDP", "SCTP"))
@@ -72,9 +74,9 @@ def kind_of(found: Mapping[int, tuple[int, int]]) -> Kind:
 
 def holds(row: Prerequisite, kind: Kind) -> bool:
     """Whether packets of this kind have what `row` asks for."""
-    if row.name.startswith("CT") and not _ct_valid(kind[5]):
+    if row.name.startswith("CT") and not _ct_valid(kind[AT["ct_state"]]):
         return False
-    if (kind[8] or (0, 0))[0] & 2 and row.name in IN_FIRST_FRAGMENT:
+    if (kind[AT["nw_frag"]] or (0, 0))[0] & 2 and row.name in IN_FIRST_FRAGMENT:
         return False
     by_slot = dict(zip(DECIDING, kind, strict=True))
     if row.needs and by_slot[_PACKET] is not None:
