@@ -352,6 +352,8 @@ class Executor:
                 state.pushed = frame.pushed
                 state.actset = frame.actset
                 state.began = frame.began
+                state.length = frame.length
+                state.carried = frame.carried
             case Run():
                 raise AssertionError("programs are run, not popped")
             case _:

@@ -347,6 +347,8 @@ def returning(
             clone,
             state.began,
             state.rehearsed,
+            state.length,
+            state.carried,
         ),
         rest,
     )

@@ -150,6 +150,14 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Resume:
+    """Go on after a ct() with a fragment that it lets out: at `table`, if any, with ct fields."""
+
+    table: int | None
+    fields: tuple[tuple[int, Vec], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ClearTrack:
     """`ct_clear`."""
 
@@ -258,6 +266,7 @@ Op = (
     | EnterGroup
     | EnterBucket
     | Track
+    | Resume
     | ClearTrack
     | DecrementTtl
     | LearnFlow

@@ -154,6 +154,10 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
                 state.stack = rest
                 yield from tracking.track(ex, state, frame, op)
                 return
+            case prog.Resume():
+                state.stack = rest
+                yield tracking.resumed(ex, state, op)
+                return
             case prog.DecrementTtl():
                 yield from lifetime.decrement(ex, state, frame, below, rest)
                 return

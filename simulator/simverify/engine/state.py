@@ -15,6 +15,7 @@ from simverify.packet.slots import HIDDEN
 if TYPE_CHECKING:
     from simverify.engine.gathering import Gathering
     from simverify.engine.program import Bits, Program
+    from simverify.engine.waiting import Carried, Held
     from simverify.openflow.actions import Actions
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
@@ -209,6 +210,7 @@ class Leaf:
         max_len: to how many bytes the frame is cut, if it has more.
         back: of several ports, whether the one by which the packet came is among them; if not,
             packets for that one are dropped, though they count among these.
+        carried: the frame behind it, if it is known.
     """
 
     kind: LeafKind
@@ -223,6 +225,7 @@ class Leaf:
     ports: Vec | None = None
     max_len: int | None = None
     back: bool = True
+    carried: Carried | None = None
 
     def brief(self) -> Leaf:
         """Return it without what does not matter any more."""
@@ -310,6 +313,8 @@ class State:
         began: of this translation, what there was before it: events, entries, whether anything
             was emitted; None behind a patch port, in the translation of another bridge.
         length: bytes of the frame without VLAN tags, None if that is open.
+        carried: the frame behind the packet, if it is known.
+        held: fragments that wait for others.
         rehearsed: what is left of this translation has been rehearsed: all that it learns is there.
         rehearsing: it is only run for what it learns, see `rehearsal`.
         terse: keep of what happens only how it ends.
@@ -322,6 +327,7 @@ class State:
         "astray",
         "began",
         "bridge",
+        "carried",
         "chosen",
         "cond",
         "conn",
@@ -332,6 +338,7 @@ class State:
         "entries",
         "gathering",
         "hashed",
+        "held",
         "latest",
         "learned",
         "length",
@@ -385,6 +392,8 @@ class State:
         self.macs: tuple[MacEntry, ...] = ()
         self.began: tuple[int, tuple[Entry, ...], bool] | None = None
         self.length: int | None = None
+        self.carried: Carried | None = None
+        self.held: tuple[Held, ...] = ()
         self.rehearsed = False
         self.rehearsing = False
         self.terse = False
@@ -436,6 +445,8 @@ class State:
             self.macs,
             self.began,
             self.length,
+            self.carried,
+            self.held,
             self.rehearsed,
             self.rehearsing,
         )
@@ -465,7 +476,7 @@ class State:
     def note(self, event: Hop | Tracked | Step | Leaf) -> None:
         """Append to the record."""
         if isinstance(event, Leaf):
-            event = replace(event, entered=self.entered)
+            event = replace(event, entered=self.entered, carried=self.carried)
             if self.terse:
                 event = event.brief()
             if self.gathering is not None:
@@ -523,6 +534,8 @@ class Restore:
     """Of a clone(): `exit` in it ends what follows it as well."""
     began: tuple[int, tuple[Entry, ...], bool] | None = None
     rehearsed: bool = False
+    length: int | None = None
+    carried: Carried | None = None
 
 
 @dataclass(frozen=True, slots=True)

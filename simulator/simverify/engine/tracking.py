@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import headers, outputs, rehearsal
+from simverify.engine import headers, outputs, reassembly, rehearsal
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import Astray, bits_of
-from simverify.packet.fields import SLOT
+from simverify.engine.state import Astray, Leaf, bits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
     from simverify.engine.state import Run, Slots, State
+    from simverify.engine.waiting import Held
 
 MAX_ZONES = 64
 """How many zones an open value of a register may mean."""
 MAX_RECIRCULATIONS = 6
 """The userspace datapath drops the packet at the seventh."""
 
-_CT_FIELDS = tuple(slot.index for slot in SLOT.values() if slot.name.startswith("ct_"))
 _TRANSLATED = (*ENDS, *QUOTED)
 
 
@@ -61,11 +60,83 @@ def _track_in(
     for part in outputs.committed(ex, state):
         packet = part.copy()
         packet.slots = outputs.wire(part)
+        if reassembly.late(packet, asked):
+            yield from ex.give_up(packet, frame, reassembly.LATE)
+            continue
+        if reassembly.takes(ex, packet):
+            yield from _reassemble(ex, part, packet, frame, asked)
+            continue
         for tracked in tracked_ways(ex, packet, asked):
             if isinstance(tracked, Doubt):
                 yield from ex.give_up(tracked.state, frame, tracked.reason)
                 continue
             yield from forked(ex, part, tracked, frame, op)
+
+
+def _reassemble(
+    ex: Executor, before: State, packet: State, frame: Run, asked: Asked
+) -> Iterator[Outcome]:
+    """Run a ct() on a fragment."""
+    found = reassembly.joined(ex, packet, frame, asked)
+    doubt = found if isinstance(found, str) else None
+    if isinstance(found, reassembly.Refused):
+        for now in ex.conntrack.track(packet, asked, None):
+            assert not isinstance(now, Doubt)
+            yield from forked(ex, before, now, frame, asked.op)
+        return
+    if doubt is None and rehearsal.leaks(packet, frame):
+        doubt = "fragments behind a resubmit of a clone(), or a patch port: not surely isolated"
+    if doubt is None and asked.op.table is not None:
+        doubt = not_forked(ex, before)
+    if doubt is not None or isinstance(found, str):
+        yield from ex.give_up(packet, frame, doubt or "")
+        return
+    if isinstance(found, reassembly.Waits):
+        yield from _hold(ex, before.copy(), found.held, frame)
+        return
+    for now in tracked_ways(ex, found.packet, asked):
+        if isinstance(now, Doubt):
+            yield from ex.give_up(now.state, frame, now.reason)
+            continue
+        going = now.copy()
+        going.slots, going.astray = before.slots, before.astray
+        yield from _let_out(ex, going, found, now, frame, asked.op.table)
+
+
+def _hold(ex: Executor, state: State, held: Held, frame: Run) -> Iterator[Outcome]:
+    """End the list of actions for a fragment; what is left of it is translated all the same."""
+    untrack(ex, state)
+    for part in rehearsal.rehearse(ex, state):
+        if isinstance(part, Doubt):
+            yield from ex.give_up(part.state, frame, part.reason)
+            continue
+        part.held = (*part.held, held)
+        at = (part.bridge, None, frame.table, frame.flow)
+        part.note(Leaf("dropped", *at, reassembly.HELD, outputs.wire(part)))
+        part.emitted = True
+        part.stack = reassembly.stopped(part.stack)
+        yield Continue(part)
+
+
+def _let_out(
+    ex: Executor,
+    state: State,
+    found: reassembly.Whole,
+    tracked: State,
+    frame: Run,
+    table: int | None,
+) -> Iterator[Outcome]:
+    """Go on with all fragments of a packet that is whole."""
+    untrack(ex, state)
+    for part in rehearsal.rehearse(ex, state):
+        if isinstance(part, Doubt):
+            yield from ex.give_up(part.state, frame, part.reason)
+            continue
+        doubt = reassembly.let_out(ex, part, found, tracked, frame, table)
+        if doubt is None:
+            yield Continue(part)
+        else:
+            yield from ex.give_up(part, frame, doubt)
 
 
 def _has_all(ex: Executor, state: State, program: prog.Program) -> bool:
@@ -102,7 +173,7 @@ def forked(
     kept = {astray.slot: astray.believed for astray in before.astray}
     tracked.astray = tuple(
         Astray(slot, kept.get(slot, before.slots[slot]), copied[slot])
-        for slot in _TRANSLATED
+        for slot in dict.fromkeys((*_TRANSLATED, *kept))
         if copied[slot] is not before.slots[slot]
     )
     if tracked.astray and rehearsal.leaks(tracked, frame):
@@ -112,19 +183,34 @@ def forked(
     if op.table is None:
         yield Continue(tracked)
         return
-    if tracked.actset:
-        reason = "a ct() with a table while there is an action set: Open vSwitch 3.1 dies of it"
-        yield from ex.give_up(tracked, frame, reason)
-        return
-    if outputs.tag_behind_tag(ex, before):
-        reason = "what a recirculated packet has behind a second VLAN tag is not modelled"
-        yield from ex.give_up(tracked, frame, reason)
+    doubt = not_forked(ex, before)
+    if doubt is not None:
+        yield from ex.give_up(tracked, frame, doubt)
         return
     for part in rehearsal.rehearse(ex, tracked):
         if isinstance(part, Doubt):
             yield from ex.give_up(part.state, frame, part.reason)
         else:
             yield _recirculated(ex, part, copied, op.table)
+
+
+def not_forked(ex: Executor, before: State) -> str | None:
+    """Return why it is not known how a packet goes on at the table of a ct(), if so."""
+    if before.actset:
+        return "a ct() with a table while there is an action set: Open vSwitch 3.1 dies of it"
+    if outputs.tag_behind_tag(ex, before):
+        return "what a recirculated packet has behind a second VLAN tag is not modelled"
+    return None
+
+
+def resumed(ex: Executor, state: State, op: prog.Resume) -> Outcome:
+    """Go on with a fragment that a ct() lets out, as `forked` does with other packets."""
+    if op.table is None:
+        return Continue(state)
+    slots = list(outputs.wire(state))
+    for slot, vec in op.fields:
+        slots[slot] = vec
+    return _recirculated(ex, state, tuple(slots), op.table)
 
 
 def _recirculated(ex: Executor, tracked: State, copied: Slots, table: int) -> Outcome:
@@ -146,6 +232,6 @@ def _recirculated(ex: Executor, tracked: State, copied: Slots, table: int) -> Ou
 def untrack(ex: Executor, state: State) -> None:
     """Make the pipeline see no tracker."""
     slots = list(state.slots)
-    for slot in _CT_FIELDS:
+    for slot in reassembly.CT_FIELDS:
         slots[slot] = ex.blank[slot]
     state.slots = tuple(slots)

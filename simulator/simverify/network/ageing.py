@@ -5,7 +5,7 @@ Source: measured on Open vSwitch 3.1.0, userspace datapath, default timeouts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from simverify.engine.state import Step, Tracked
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simverify.engine.state import Entry, Learned, MacEntry, Record
+    from simverify.engine.waiting import Held
 
 _OPENING, _ESTABLISHED, _HALF_CLOSED, _CLOSING, _CLOSED = 30, 86400, 900, 45, 30
 _ONE_WAY, _BOTH_WAYS = 60, 30
+_FRAGMENTS, _FRAGMENTS_GONE = 15, 85
+"""Fragments are let out as +inv after the first, and are surely gone after the second; measured."""
 _MAC_AGE = 300
 """Default of mac-aging-time, ovs-vswitchd.conf.db(5)."""
 _TCP_STATES = (
@@ -50,7 +53,7 @@ class Ageing:
     now: float = 0.0
     _used: dict[int, float] = field(default_factory=dict)
     _learned: dict[Learned, tuple[float, float]] = field(default_factory=dict)
-
+    _held: dict[int, float] = field(default_factory=dict)
     _macs: dict[MacEntry, tuple[MacEntry, float]] = field(default_factory=dict)
 
     def note(
@@ -87,6 +90,19 @@ class Ageing:
             for entry in entries
             if self.now < self._used.get(entry.serial, self.now) + lifetime_s(entry)
         )
+
+    def note_held(self, held: Sequence[Held]) -> None:
+        """Take notice of fragments that wait; those of one packet have the time of the first."""
+        self._held = {one.since: self._held.get(one.since, self.now) for one in held}
+
+    def waiting(self, held: Sequence[Held]) -> tuple[Held, ...]:
+        """Return the fragments that may still be there; those whose time is over are late."""
+        kept = []
+        for one in held:
+            age = self.now - self._held.get(one.since, self.now)
+            if age < _FRAGMENTS_GONE:
+                kept.append(replace(one, late=age >= _FRAGMENTS))
+        return tuple(kept)
 
     def heard(self, macs: Sequence[MacEntry]) -> tuple[MacEntry, ...]:
         """Return what NORMAL has learned and heard of lately."""

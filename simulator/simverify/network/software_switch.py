@@ -17,6 +17,7 @@ from simverify.engine.state import HEADERS, WIRE, Leaf, State
 from simverify.engine.table import Table, checks_of
 from simverify.engine.tunnel import FIELDS as TUNNEL_FIELDS
 from simverify.engine.tunnel import METADATA, PRESENT
+from simverify.engine.waiting import Carried
 from simverify.network.ageing import Ageing
 from simverify.network.topology import Machine, Topology
 from simverify.openflow.flow import Flow, Match
@@ -26,6 +27,7 @@ from simverify.packet import wire
 from simverify.packet.fields import SLOT, SLOTS
 from simverify.packet.hidden import hidden_of
 from simverify.packet.rewrite import rewrite
+from simverify.packet.wire import WireError
 from simverify.space import Vec
 from simverify.text import Diagnostic, InputError, Source
 
@@ -157,6 +159,7 @@ class SoftwareSwitch:
         self._state.entries = self._ageing.living(self._state.entries)
         self._state.learned = self._ageing.standing(self._state.learned)
         self._state.macs = self._ageing.heard(self._state.macs)
+        self._state.held = self._ageing.waiting(self._state.held)
 
     def memory(self) -> object:
         """Return all that is remembered, for `restore`."""
@@ -231,6 +234,8 @@ class SoftwareSwitch:
         start.bridge, start.entered = self.topology.index[switch], number
         tags = sum(bool(headers.get(name)) for name in ("vlan_tci", "vlan_tci1"))
         start.length = (length if frame is None else len(frame)) - 4 * tags
+        if frame is not None:
+            start.carried = Carried(frame, headers)
         first = 0
         if actions is not None:
             first = self._packet_out(executor, start.bridge, actions)
@@ -238,7 +243,7 @@ class SoftwareSwitch:
         final = self._settled(executor.run([start], first, further)[0], choices)
         if remember:
             self._keep(final)
-        return self._reaction(final, choices, frame, headers)
+        return self._reaction(final, choices)
 
     def trace(self, switch: str, port: str | int, packet: str) -> Reaction:
         """Return what would become of one packet, with what is remembered now; no more is.
@@ -294,6 +299,7 @@ class SoftwareSwitch:
         start.entries = self._state.entries
         start.learned = self._state.learned
         start.macs = self._state.macs
+        start.held = self._state.held
         start.serial = self._state.serial
         start.packet = self._packets
         self._packets += 1
@@ -303,8 +309,10 @@ class SoftwareSwitch:
         self._state.entries = final.entries
         self._state.learned = final.learned
         self._state.macs = final.macs
+        self._state.held = final.held
         self._state.serial = final.serial
         self._ageing.note(final.record, final.entries, final.learned, final.macs)
+        self._ageing.note_held(final.held)
 
     def _settled(self, final: State, choices: DecidedChoices) -> State:
         """Give every choice that is still open a value that is possible.
@@ -332,13 +340,7 @@ class SoftwareSwitch:
         settled.slots = grounding.of(final.slots)
         return settled
 
-    def _reaction(
-        self,
-        final: State,
-        choices: DecidedChoices,
-        frame: bytes | None,
-        before: Mapping[str, int],
-    ) -> Reaction:
+    def _reaction(self, final: State, choices: DecidedChoices) -> Reaction:
         outputs: list[SentFrame] = []
         packet_ins: list[PacketIn] = []
         drops: list[Leaf] = []
@@ -348,19 +350,25 @@ class SoftwareSwitch:
             if not isinstance(event, Leaf):
                 continue
             last = event.slots
-            if event.kind in ("delivered", "lost"):
-                sent = self._sent(event, frame, before)
-                if event.max_len is not None and frame is not None and sent.frame is not None:
-                    if len(sent.frame) != len(frame):
-                        unknown = unknown or "max_len of a packet with tags pushed or popped"
-                    sent = replace(sent, frame=sent.frame[: event.max_len])
-                outputs.append(sent)
-            elif event.kind in ("punted", "expired"):
-                packet_ins.append(self._packet_in(event, frame, before))
-            elif event.kind == "dropped":
+            if event.kind == "dropped":
                 drops.append(event)
-            else:
+                continue
+            if event.kind not in ("delivered", "lost", "punted", "expired"):
                 unknown = unknown or event.reason
+                continue
+            try:
+                frame = self._frame(event)
+            except WireError as error:
+                unknown = unknown or f"what leaves: {error}"
+                continue
+            if event.kind in ("punted", "expired"):
+                packet_ins.append(self._packet_in(event, frame))
+                continue
+            if event.max_len is not None and frame is not None and event.carried is not None:
+                if len(frame) != len(event.carried.frame):
+                    unknown = unknown or "max_len of a packet with tags pushed or popped"
+                frame = frame[: event.max_len]
+            outputs.append(self._sent(event, frame))
         return Reaction(
             tuple(outputs),
             tuple(packet_ins),
@@ -371,33 +379,34 @@ class SoftwareSwitch:
             last,
         )
 
-    def _sent(self, leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> SentFrame:
+    def _sent(self, leaf: Leaf, frame: bytes | None) -> SentFrame:
         assert leaf.port is not None
         return SentFrame(
             self.topology.names[leaf.bridge],
             self.topology.port_name(leaf.bridge, leaf.port),
             leaf.port,
-            self._frame(leaf, frame, before),
+            frame,
             _nonzero(leaf.slots, _NAMED_HEADERS),
             _tunnel(leaf.slots),
         )
 
-    def _packet_in(self, leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> PacketIn:
+    def _packet_in(self, leaf: Leaf, frame: bytes | None) -> PacketIn:
         return PacketIn(
             self.topology.names[leaf.bridge],
             leaf.table,
             "invalid_ttl" if leaf.kind == "expired" else leaf.reason,
             leaf.userdata,
-            self._frame(leaf, frame, before),
+            frame,
             _nonzero(leaf.slots, _NAMED_HEADERS),
             leaf.flow,
         )
 
     @staticmethod
-    def _frame(leaf: Leaf, frame: bytes | None, before: Mapping[str, int]) -> bytes | None:
-        if frame is None:
+    def _frame(leaf: Leaf) -> bytes | None:
+        if leaf.carried is None:
             return None
-        return rewrite(frame, before, _nonzero(leaf.slots, _ON_THE_WIRE))
+        after = _nonzero(leaf.slots, _ON_THE_WIRE)
+        return rewrite(leaf.carried.frame, leaf.carried.headers, after)
 
 
 def _present(tunnel: Mapping[str, int]) -> dict[str, int]:

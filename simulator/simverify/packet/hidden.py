@@ -8,16 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simverify.packet import wire
+from simverify.packet.fragment import fragment_of
 from simverify.packet.slots import BURIED, FRAGMENT_SHORT, QUOTED_NOTHING, QUOTED_TRACKABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from simverify.packet.wire import Frame
 
-_SHORTEST_FRAGMENT = {wire.ETH_IP: 1200, wire.ETH_IPV6: 1280}
-"""With its header: reassembly refuses those that are shorter and not the last."""
-_FRAGMENT = 44
 _PORTS = (wire.TCP, wire.UDP)
 _ERRORS = {wire.ICMP: (3, 4, 5, 11, 12), wire.ICMPV6: (1, 2, 3, 4)}
 _ANSWERS = {
@@ -64,7 +60,7 @@ def _ip(found: Frame, frame: bytes) -> dict[str, int]:
     if proto is None:
         return {"damaged": 1}
     if headers["nw_frag"]:
-        return _fragment(headers, frame, 14 + 4 * len(found.tpids))
+        return _fragment(found, frame)
     named = "tp_src" if proto in _PORTS else "icmp_type" if proto in _ANSWERS else None
     lacking = named is not None and named not in headers
     slots = {"damaged": int(found.checksum == "bad" or lacking)}
@@ -77,17 +73,11 @@ def _ip(found: Frame, frame: bytes) -> dict[str, int]:
     return slots
 
 
-def _fragment(headers: Mapping[str, int], frame: bytes, at: int) -> dict[str, int]:
-    dl_type = headers["dl_type"]
-    if dl_type == wire.ETH_IP:
-        size = int.from_bytes(frame[at + 2 : at + 4], "big")
-        more = frame[at + 6] & 0x20
-    else:
-        size = 40 + int.from_bytes(frame[at + 4 : at + 6], "big")
-        if frame[at + 6] != _FRAGMENT:
-            return {}
-        more = frame[at + 43] & 1
-    return {"fragment": FRAGMENT_SHORT} if more and size < _SHORTEST_FRAGMENT[dl_type] else {}
+def _fragment(found: Frame, frame: bytes) -> dict[str, int]:
+    if found.checksum == "bad":
+        return {"damaged": 1}
+    part = fragment_of(frame, len(found.tpids))
+    return {"fragment": FRAGMENT_SHORT} if part is not None and part.short else {}
 
 
 def _quoted(packet: bytes, dl_type: int) -> dict[str, int]:

@@ -34,6 +34,8 @@ _IGNORED = ("damaged", "fragment", "quoted", "grown")
 """Said of a frame, not written in it."""
 _QUOTED = ("quoted_src", "quoted_dst", "quoted_sport", "quoted_dport")
 _CHECKSUM_AT = {wire.TCP: 16, wire.UDP: 6, wire.ICMPV6: 2, wire.ICMP: 2}
+_LEAST = {wire.TCP: 20, wire.UDP: 8, wire.ICMPV6: 4}
+"""Bytes without which the switch leaves a transport checksum alone when an address changes."""
 
 
 def rewrite(frame: bytes, before: Mapping[str, int], after: Mapping[str, int]) -> bytes:
@@ -159,26 +161,27 @@ def _upper(data: bytearray, after: Mapping[str, int], changed: set[str], tags: i
 def _ipv4(data: bytearray, l3: int, after: Mapping[str, int], changed: set[str]) -> None:
     size, proto = (data[l3] & 15) * 4, data[l3 + 9]
     l4 = l3 + size
+    end = l3 + int.from_bytes(data[l3 + 2 : l3 + 4], "big")
     later = bool(int.from_bytes(data[l3 + 6 : l3 + 8], "big") & 0x1FFF)
     for name in sorted(changed & _IPV4.keys()):
         at, width = _IPV4[name]
         sums = [l3 + 10]
-        if width == 4 and not later and proto in (wire.TCP, wire.UDP):
+        # Measured: in a later fragment it takes the bytes at that place for the checksum, too.
+        if width == 4 and proto in (wire.TCP, wire.UDP) and end - l4 >= _LEAST[proto]:
             sums.append(l4 + _CHECKSUM_AT[proto])
         new = after.get(name, 0).to_bytes(width, "big")
         _put(data, l3 + at, new, sums, l4 + 6 if proto == wire.UDP else None)
     changed.difference_update(_IPV4.keys())
     if changed and not later:
-        _transport(
-            data, l4, l3 + int.from_bytes(data[l3 + 2 : l3 + 4], "big"), proto, after, changed
-        )
+        _transport(data, l4, end, proto, after, changed)
 
 
 def _ipv6(data: bytearray, l3: int, after: Mapping[str, int], changed: set[str]) -> None:
     proto, l4, first, routed = _behind_ipv6(data, l3)
+    end = l3 + 40 + int.from_bytes(data[l3 + 4 : l3 + 6], "big")
     for name, at in (("ipv6_src", 8), ("ipv6_dst", 24)):
         if name in changed:
-            checked = first and proto in (wire.TCP, wire.UDP, wire.ICMPV6)
+            checked = first and proto in _LEAST and end - l4 >= _LEAST[proto]
             sums = [l4 + _CHECKSUM_AT[proto]] if checked and not (routed and at == 24) else []
             new = after.get(name, 0).to_bytes(16, "big")
             _put(data, l3 + at, new, sums, l4 + 6 if proto == wire.UDP else None)
@@ -189,7 +192,6 @@ def _ipv6(data: bytearray, l3: int, after: Mapping[str, int], changed: set[str])
         data[l3 + 7] = after.get("nw_ttl", 0)
     changed.difference_update({"ipv6_src", "ipv6_dst", "nw_tos", "ipv6_label", "nw_ttl"})
     if changed and first:
-        end = l3 + 40 + int.from_bytes(data[l3 + 4 : l3 + 6], "big")
         _transport(data, l4, end, proto, after, changed)
 
 

@@ -485,7 +485,7 @@ def _read_transport(reading: _Reading, proto: int, addresses: bytes) -> None:
             reading.seq, reading.ack = _int(data[4:8]), _int(data[8:12])
             reading.window = _word(data, 14)
             reading.payload = data[(data[12] >> 4) * 4 :]
-        if proto == SCTP:
+        if proto == SCTP and whole:
             crc = struct.pack("<I", crc32c(data[:8] + bytes(4) + data[12:]))
             reading.checks += (crc == data[8:12],)
         elif whole and (proto == TCP or data[6:8] != b"\0\0"):
