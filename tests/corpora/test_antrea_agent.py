@@ -7,7 +7,7 @@ from tests.corpora.frames import Tally, antrea, antrea_truth, play
 from tests.corpora.shared import shared
 
 FOLDERS = {
-    "tiny": 1,
+    "tiny": 0,
     "small": 0,
     "modes/tiny-noencap": 0,
     "modes/tiny-windows-noencap": 0,
