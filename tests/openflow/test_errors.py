@@ -116,12 +116,41 @@ def test_a_field_that_cannot_be_there_is_left_out_with_a_warning() -> None:
         ("out_port=3,actions=drop", "not-for-add", 1),
         ("skb_priority=1,actions=drop", "not-matchable", 1),
         ("tcp,tp_src=1,actions=push_vlan:0x9100", "bad-ethertype", 32),
+        ("ip actions=ct(exec(load:1->ct_mark))", "missing-argument", 15),
+        ("ip actions=ct(commit,exec(load:1->ct_mark),exec(load:1->reg0))", "bad-exec", 49),
+        ("ip actions=ct(commit,nat(src=0.0.0.0:80))", "bad-range", 30),
+        ("actions=decap(packet_type(ns=0))", "missing-argument", 15),
+        ("actions=multipath(eth_src,0,hrw,4,0,xxreg0[])", "too-wide", 37),
+        ("dl_type=0x894f,nsh_mdtype[]=0 actions=drop", "bad-value", 29),
+        ("packet_type=(ns=1,type=0x800) actions=drop", "bad-number", 14),
     ],
 )
 def test_each_kind_of_error_has_its_code_and_place(text: str, code: str, column: int) -> None:
     """What Open vSwitch refuses is refused, and pointed at."""
     errors = parse_flows(Source("f", text)).errors
     assert [(d.code, d.span.column) for d in errors if d.span] == [(code, column)]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "column"),
+    [
+        ("ip actions=ct(commit,nat(src,random))", "ignored", 15),
+        ("ip,ct_state=+new actions=resubmit(2,,ct)", "ignored", 38),
+        ("actions=set_field:5/0->reg0", "bits-outside-mask", 19),
+    ],
+)
+def test_what_has_no_effect_is_warned_about(text: str, code: str, column: int) -> None:
+    """Open vSwitch drops it without a word."""
+    parsed = parse_flows(Source("f", text))
+    assert [(d.severity, d.code, d.span.column) for d in parsed.diagnostics if d.span] == [
+        ("warning", code, column)
+    ]
+
+
+def test_two_lists_of_one_exec_are_one() -> None:
+    """None of them is lost."""
+    two = parse_actions("ct(commit,exec(load:1->ct_mark[0]),exec(load:1->ct_mark[1]))")
+    assert two == parse_actions("ct(commit,exec(load:1->ct_mark[0],load:1->ct_mark[1]))")
 
 
 def test_a_version_that_lacks_a_word_is_named_with_those_that_have_it() -> None:
@@ -149,6 +178,15 @@ def test_a_version_that_lacks_a_word_is_named_with_those_that_have_it() -> None:
         ("group_id=1,type=select,bucket=goto_table:3", "misplaced"),
         ("group_id=1,type=select,selection_method=hsah,bucket=1", "unknown-method"),
         ("group_id=1,type=all,bucket=outptu:1", "unknown-action"),
+        ("group_id=1,type=all,bucket=", "missing-actions"),
+        ("group_id=1,type=select,bucket=weight:5", "missing-actions"),
+        ("group_id=1,type=all,buckets=1", "unknown-argument"),
+        ("group_id=1,type=all,bucket=watch_port:1,1", "misplaced"),
+        ("group_id=1,type=select,bucket=watch_port:local,1", "bad-port"),
+        ("group_id=1,type=ff,bucket=watch_group:4294967295,1", "bad-group"),
+        ("group_id=1,type=select,selection_method=hash,fields(ip_src=1.0.0.0/8)", "bad-mask"),
+        ("group_id=1,type=select,selection_method=hash,fields(nw_src,ip_src)", "duplicate-key"),
+        ("group_id=1,type=select,selection_method=hash,fields(nw_proto=3)", "not-maskable"),
     ],
 )
 def test_errors_of_groups(text: str, code: str) -> None:

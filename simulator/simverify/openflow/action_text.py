@@ -45,6 +45,7 @@ _LEGACY = {
     "ip_src": "mod_nw_src",
     "ip_dst": "mod_nw_dst",
     "nw_tos": "mod_nw_tos",
+    "nw_ecn": "mod_nw_ecn",
     "ip_dscp": "mod_nw_tos",
     "tcp_src": "mod_tp_src",
     "udp_src": "mod_tp_src",
@@ -156,7 +157,7 @@ class ActionWriter:
             case ofp.DecMplsTtl():
                 return "dec_mpls_ttl"
             case ofp.DecTtl(ids):
-                return "dec_ttl" if ids == (0,) else f"dec_ttl({','.join(map(str, ids))})"
+                return "dec_ttl" if ids is None else f"dec_ttl({','.join(map(str, ids))})"
             case ofp.DecNshTtl():
                 return "dec_nsh_ttl"
             case ofp.DeleteField(field):
@@ -253,6 +254,9 @@ class ActionWriter:
     def _mod(self, name: str, value: int, proto: int | None, tagged: bool) -> list[str]:
         if name.startswith("set_vlan"):
             name, tagged = name.replace("set", "mod"), True
+        if self._minor == 1 and name.startswith("mod_vlan"):
+            words = [f"set{name.removeprefix('mod')}:{value}"]
+            return words if tagged else ["push_vlan:0x8100", *words]
         if self._minor < 2:
             match name:
                 case "mod_nw_ecn" if self._minor == 0:
@@ -263,8 +267,6 @@ class ActionWriter:
                     return [f"{name}:{write_mac(value)}"]
                 case "mod_nw_src" | "mod_nw_dst":
                     return [f"{name}:{write_ipv4(value)}"]
-                case "mod_vlan_vid" | "mod_vlan_pcp" if self._minor and not tagged:
-                    return ["push_vlan:0x8100", f"{name}:{value}"]
                 case _:
                     return [f"{name}:{value}"]
         match name:
@@ -288,7 +290,8 @@ class ActionWriter:
     def _set_field(self, field: Field, value: int, mask: int) -> list[str]:
         whole = mask == field.all_ones
         if not mask:
-            return [f"set_field:ANY->{field.name}"]
+            said = self._minor >= 5 or experimenter(field) or field.name.startswith("tun_metadata")
+            return [f"set_field:ANY->{field.name}"] if said else []
         if self._minor >= 5 or (whole and self._minor >= 2) or experimenter(field):
             return [f"set_field:{write_value(field, value, mask, self._ports)}->{field.name}"]
         if whole and field.name == "vlan_tci" and self._minor == 0:
@@ -341,7 +344,7 @@ class ActionWriter:
         elif action.zone:
             words.append(f"zone={action.zone}")
         if action.nat is not None:
-            words.append(_nat(action.nat))
+            words.append(_nat(action.nat, keep=self._keep))
         if action.exec_:
             words.append(f"exec({','.join(self.words(action.exec_))})")
         if action.alg:
@@ -442,11 +445,12 @@ def _controller(action: ofp.Controller) -> str:
     return f"controller({','.join(words)})"
 
 
-def _nat(nat: ofp.Nat) -> str:
+def _nat(nat: ofp.Nat, *, keep: bool) -> str:
     if nat.kind is None:
         return "nat"
     text: str = nat.kind
-    if nat.addr_min is not None:
+    # The address 0 is none to Open vSwitch, which does not print it.
+    if nat.addr_min or (keep and nat.addr_min is not None):
         write = write_ipv4 if nat.version == 4 else write_ipv6
         brackets = nat.version == 6 and nat.port_min is not None
         hosts = [write(host) for host in (nat.addr_min, nat.addr_max) if host is not None]

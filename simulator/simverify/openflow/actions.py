@@ -153,7 +153,8 @@ class DecMplsTtl:
 class DecTtl:
     """`dec_ttl`, `dec_ttl(id,...)`: controllers told of an expired packet."""
 
-    controller_ids: tuple[int, ...] = (0,)
+    controller_ids: tuple[int, ...] | None = None
+    """None where none are written: the controllers without an id are told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
 def match_formats(terms: Iterable[Term]) -> int:
     """Return the formats that can carry a match."""
+    ipv6 = within_ip = False
     usable = ANY
     for term in terms:
         usable &= _formats(term)
-    return usable
+        if term.value == 0x86DD and term.field.name == "eth_type":
+            ipv6 = True
+        elif term.field.name in ("nw_proto", "nw_tos"):
+            within_ip = True
+    # Only Nicira's and OpenFlow 1.2's matches look into IPv6.
+    return usable & (NXM_ANY | OXM) if ipv6 and within_ip else usable
 
 
 _LEGACY_MASKS = {

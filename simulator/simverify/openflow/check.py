@@ -238,7 +238,7 @@ class Checker:
                 elif not self._ip():
                     self._need(one, FIELD[name.removeprefix("mod_")])
             case "mod_dl_src" | "mod_dl_dst":
-                self._need(one, FIELD["eth_src"])
+                self._tolerate(self._holds("Ethernet"), becomes_set_field=True)
             case "set_vlan_vid" | "set_vlan_pcp":
                 self._need(one, FIELD["vlan_tci"])
                 self._tolerate(self._tagged(), becomes_set_field=True)
@@ -248,8 +248,8 @@ class Checker:
             case "mod_nw_src" | "mod_nw_dst":
                 self._tolerate(self._holds("IPv4"), becomes_set_field=True)
             case "mod_tp_src" | "mod_tp_dst":
-                ok = any(self._holds(row) for row in ("TCP", "UDP", "SCTP"))
-                self._tolerate(ok, becomes_set_field=True)
+                # Without a protocol, every version has the action itself.
+                self._tolerate(any(self._holds(row) for row in ("TCP", "UDP", "SCTP")))
             case _:
                 self._tolerate(self._ip(), becomes_set_field=True)
 
@@ -261,11 +261,8 @@ class Checker:
         return (self._kind[_DL_TYPE] or (0, 0))[0]
 
     def _encapsulate(self, kind: str) -> None:
-        packet = (self._kind[_PACKET_TYPE] or (0, 0))[0]
         if kind == "ethernet":
             self._kind[_PACKET_TYPE] = None
-            if packet >> 16 == 1:
-                self._kind[_DL_TYPE] = (packet & 0xFFFF, 0xFFFF)
             return
         ethertype = {"nsh": 0x894F, "mpls": 0x8847, "mpls_mc": 0x8848}[kind]
         self._become(ethertype)

@@ -18,7 +18,7 @@ from simverify.openflow.check import Checker
 from simverify.openflow.flow import Flow, FlowStats, Match
 from simverify.openflow.normal import DECIDING, NEED, Found, Kind, Settler, allowed_bits, kind_of
 from simverify.openflow.piece import Fault, Item, Piece, single, split
-from simverify.openflow.protocol import ANY, OF12_UP, OF13_UP, TABLE_ID
+from simverify.openflow.protocol import ANY, NXM_ANY, OF12_UP, OF13_UP, OXM, TABLE_ID
 from simverify.openflow.reading import read_table
 from simverify.openflow.requisites import has
 from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
@@ -356,6 +356,7 @@ class FlowReader:
         terms: Found = {}
         said: dict[str, Attribute] = {}
         where: dict[int, Item] = {}
+        carried = ANY
         try:
             for item in split(head):
                 try:
@@ -373,6 +374,8 @@ class FlowReader:
                     faults.append(item.fault("duplicate-key", f"{item.key.text} is there twice"))
                 for slot, value, mask, about in word:
                     where[slot] = item
+                    if slot in _HEAVY:
+                        carried &= NXM_ANY | OXM
                     _merge(terms, slot, value, mask, about)
         except Fault as fault:
             faults.append(fault)
@@ -402,7 +405,7 @@ class FlowReader:
             warnings.append(_misplaced(slot, where, text, refused=False))
         for slot in settled.refused:
             faults.append(_misplaced(slot, where, text, refused=True))
-        usable = ANY
+        usable = carried
         if actions is not None:
             table = said["table"].value if "table" in said else 0
             checked = self._checked(actions, kind_of_match(settled.match), int(table))
@@ -412,7 +415,7 @@ class FlowReader:
                     warnings.append(misfit)
                 else:
                     faults.append(misfit)
-            usable = actions.usable & checked.usable
+            usable &= actions.usable & checked.usable
         return FlowText(settled.match, said, actions, at, usable, tuple(faults), tuple(warnings))
 
     @staticmethod

@@ -17,7 +17,7 @@ from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.protocol import ANY, FORMATS, Protocol
 from simverify.openflow.subfields import read_field
 from simverify.openflow.values import read_number, read_port, read_value
-from simverify.packet.fields import FIELDS
+from simverify.packet.fields import FIELDS, OFPP_MAX, OFPP_NONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +37,9 @@ _TYPES: dict[str, Literal["all", "select", "indirect", "fast_failover"]] = {
 _METHODS = ("dp_hash", "hash")
 GROUP_WORDS = (
     "group_id", "type", "selection_method", "selection_method_param", "fields", "bucket",
-    "buckets", "command_bucket_id",
+    "command_bucket_id",
 )  # fmt: skip
-_BUCKET = re.compile(r"(?:^|[\s,])buckets?[ \t]*=")
+_BUCKET = re.compile(r"(?:^|[\s,])bucket[ \t]*=")
 _PLAIN = re.compile(
     r"(?:bucket_id:(0|[1-9][0-9]{0,8}),)?(?:weight:(0|[1-9][0-9]{0,4}),)?actions=([^ ,][^ ]*)"
 )
@@ -92,9 +92,9 @@ def read_group(
             "unknown-type", "type of group", _TYPES, "ovs-ofctl(8), Group Syntax"
         )
     number = read_number(said["group_id"].value, 32, "the group's id")
-    if number >= MAX_GROUP:
+    if number > MAX_GROUP:
         raise said["group_id"].value.fault(
-            "bad-group", f"there is no group {number}", f"0 to {MAX_GROUP - 1}"
+            "bad-group", f"there is no group {number}", f"0 to {MAX_GROUP}"
         )
     buckets = tuple(read_bucket(part, kind, ports, actions, wanted) for part in parts)
     _check_buckets(piece, said, kind, buckets, wanted=wanted)
@@ -157,14 +157,24 @@ def _read_selection(said: Mapping[str, Item], kind: str) -> tuple[str, int, tupl
         return method, param, ()
     if method != "hash":
         raise said["fields"].fault("misplaced", "fields need selection_method=hash")
-    terms = []
+    terms: list[Term] = []
     for item in split(said["fields"].value):
         field = read_field(item.key)
+        if any(term.field is field for term in terms):
+            raise item.fault("duplicate-key", f"{field.name} is there twice", "once is enough")
         mask = field.all_ones
         if item.opened:
+            if "/" in item.value.text:
+                raise item.value.fault(
+                    "bad-mask", "what stands behind a field is its mask", "write the mask alone"
+                )
             mask, _ = read_value(field, item.value, {})
             if not mask:
                 raise item.fault("empty-mask", f"nothing of {field.name} would be looked at")
+            if mask != field.all_ones and not field.maskable:
+                raise item.value.fault(
+                    "not-maskable", f"{field.name} is looked at whole", "leave the mask out"
+                )
         terms.append(Term(field, mask, mask))
     return method, param, tuple(sorted(terms, key=lambda term: FIELDS.index(term.field)))
 
@@ -188,6 +198,8 @@ def read_bucket(
     if quick is not None:
         return quick
     weight = bucket_id = watch_port = watch_group = None
+    watches: Item | None = None
+    words: Piece | None = None
     placed: list[Placed] = []
     usable = wanted
     drop = False
@@ -203,9 +215,11 @@ def read_bucket(
                 if bucket_id > MAX_GROUP:
                     raise value.fault("bad-bucket", f"there is no bucket {bucket_id}")
             case "watch_port":
-                watch_port = read_port(value, ports)
+                watch_port = _watched_port(value, ports)
+                watches = item
             case "watch_group":
-                watch_group = read_number(value, 32, "the group to watch")
+                watch_group = _watched_group(value)
+                watches = item
             case "drop":
                 drop = True
             case word:
@@ -228,6 +242,11 @@ def read_bucket(
             "Open vSwitch refuses to insert a bucket that watches something",
             "write the whole group with mod-group",
         )
+    if watches is not None and kind in ("all", "indirect"):
+        advice = "leave it out, or write type=select or type=ff"
+        raise watches.fault("misplaced", f"buckets of type={kind} watch nothing", advice)
+    if words is None and not drop:
+        raise piece.fault("missing-actions", "the bucket has no actions", "drop says so")
     if drop and placed:
         raise piece.fault("drop-not-alone", "drop stands alone", "leave it out")
     if kind == "fast_failover" and watch_port is None and watch_group is None:
@@ -242,6 +261,23 @@ def read_bucket(
         raise piece.fault("no-usable-protocol", "this OpenFlow version cannot carry the bucket")
     actions = tuple(one.action for one in placed)
     return Bucket(actions, bucket_id, weight, watch_port, watch_group)
+
+
+def _watched_port(piece: Piece, ports: Mapping[str, int]) -> int | None:
+    """Return a port to watch; None for ANY, which is none."""
+    port = read_port(piece, ports)
+    if port == OFPP_NONE:
+        return None
+    if port >= OFPP_MAX:
+        raise piece.fault("bad-port", f"{piece.text} cannot be watched", "a port of the switch")
+    return port
+
+
+def _watched_group(piece: Piece) -> int:
+    group = read_number(piece, 32, "the group to watch")
+    if group > MAX_GROUP:
+        raise piece.fault("bad-group", f"there is no group {group}", f"0 to {MAX_GROUP}")
+    return group
 
 
 def _quick_bucket(text: str, kind: str, reader: ActionReader, wanted: int) -> Bucket | None:

@@ -77,7 +77,7 @@ def _nat(found: re.Match[str]) -> ofp.Nat | None:
         address = int.from_bytes(inet_pton(AF_INET, host))
     except OSError:
         return None
-    if port > 0xFFFF:
+    if port > 0xFFFF or not address:
         return None
     return ofp.Nat("src" if kind == "src" else "dst", 4, address, None, port)
 

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 
 from simverify.openflow import actions as ofp
 from simverify.openflow.piece import split
-from simverify.openflow.protocol import NXM_ANY, OF11, OF11_UP, OF15, OXM
+from simverify.openflow.protocol import NXM_ANY, OF10_ANY, OF11, OF11_UP, OF13_UP, OF15, OXM
 from simverify.openflow.read_output import read_bytes
-from simverify.openflow.subfields import read_field, read_subfield, read_target, write_field
+from simverify.openflow.subfields import (
+    has_long_header,
+    read_field,
+    read_subfield,
+    read_target,
+    write_field,
+)
 from simverify.openflow.values import (
     octets_mask,
     read_decimal,
@@ -45,12 +51,6 @@ def arrow(piece: Piece, form: str) -> tuple[Piece, Piece]:
     return left, right
 
 
-OF10_SET_FIELDS = frozenset({
-    "eth_src", "eth_dst", "ip_src", "ip_dst", "nw_tos", "tcp_src", "tcp_dst", "udp_src", "udp_dst",
-    "vlan_vid", "vlan_pcp", "vlan_tci",
-})  # fmt: skip
-
-
 def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     """`set_field:VALUE[/MASK]->FIELD`."""
     left, right = arrow(piece, "set_field:VALUE[/MASK]->FIELD")
@@ -58,12 +58,14 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     if not field.writable:
         raise right.fault("read-only", f"{field.name} cannot be written")
     if field.name == "tun_flags" and left.text[:1] in ("+", "-"):
+        reading.only(NXM_ANY | OXM)
         return ofp.Load(read_value(field, left, reading.ports)[0], ofp.Subfield(field, 0, 1))
     number, slash, mask_text = left.text.partition("/")
-    if slash and not field.maskable and not _masks_whole(mask_text, field):
+    if slash and not field.maskable and not _masks_whole_or_nothing(mask_text, field):
         return _printed_only(left, field, reading)
     value, mask = read_value(field, left, reading.ports)
     if field.kind == "tun_flags" and slash and mask:
+        reading.only(NXM_ANY | OXM)
         return ofp.Load(value, ofp.Subfield(field, 0, 1))
     if field.name == "nw_tos" and value & 3:
         raise left.fault(
@@ -77,7 +79,7 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
         reading.only(~OXM if mask == field.all_ones else ~OF15)
     if field.name == "in_port_oxm":
         reading.only(~OXM)
-    if slash and mask:
+    if slash:
         bare = left.cut(0, len(number))
         whole, _ = read_value(field, bare, reading.ports)
         if whole & ~mask:
@@ -86,12 +88,14 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
                 f"{number} has bits outside of the mask {mask_text}, which are not written",
                 "clear them, or widen the mask; OpenFlow 1.5 refuses them",
             )
-            if field.name.startswith(("tun_metadata", "nsh_")):
+            if has_long_header(field) or field.name.startswith("tun_metadata"):
                 raise outside
             reading.only(~OF15)
             reading.notes.append(outside)
-    if mask != field.all_ones or field.name not in OF10_SET_FIELDS:
-        reading.only(NXM_ANY | OXM)
+    formats = NXM_ANY | OXM
+    if field.of10 != "no" and mask == field.all_ones:
+        formats |= OF10_ANY
+    reading.only(formats | (OF11 if field.of11 != "no" else 0))
     narrow = field.bits == field.width != field.octets * 8 and field.maskable
     if slash and mask == field.all_ones and narrow:
         # OVS keeps a mask of just the field's bits, where those are not whole octets.
@@ -99,9 +103,9 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     return ofp.SetField(field, value, mask)
 
 
-def _masks_whole(text: str, field: Field) -> bool:
-    """Whether a mask has all the bits of a field's octets, as is allowed for every field."""
-    return text.startswith("0x") and text == f"{octets_mask(field):#x}"
+def _masks_whole_or_nothing(text: str, field: Field) -> bool:
+    """Whether a mask has all bits of a field's octets, or none, as is allowed for every field."""
+    return text in ("0", "0x0", f"{octets_mask(field):#x}")
 
 
 def _printed_only(piece: Piece, field: Field, reading: Reading) -> ofp.Action:
@@ -244,7 +248,7 @@ def read_dec_ttl(piece: Piece, reading: Reading) -> ofp.Action:
 
 def read_dec_nsh_ttl(_: Piece, reading: Reading) -> ofp.Action:
     """`dec_nsh_ttl`."""
-    reading.only(OXM)
+    reading.only(OF13_UP)
     return ofp.DecNshTtl()
 
 
@@ -265,7 +269,7 @@ _TLV = re.compile(r"0[xX][0-9a-fA-F]+")
 
 def read_encap(piece: Piece, reading: Reading) -> ofp.Action:
     """`encap(ethernet)`, `encap(mpls)`, `encap(mpls_mc)`, `encap(nsh(...))`."""
-    reading.only(OXM)
+    reading.only(OF13_UP)
     items = list(split(piece))
     kinds = ("ethernet", "mpls", "mpls_mc", "nsh")
     if not items or items[0].key.text not in kinds:
@@ -311,22 +315,30 @@ def _read_tlv(piece: Piece) -> str:
     return f"{tlv_class:#06x},{tlv_type},0x{digits.lower()}"
 
 
+_PACKET_TYPE_PARTS = ("ns", "type")
+
+
 def read_decap(piece: Piece, reading: Reading) -> ofp.Action:
     """`decap`, `decap(packet_type(ns=NS,type=TYPE))`."""
-    reading.only(OXM)
+    reading.only(OF13_UP)
     packet_type = None
     for item in split(piece):
         if item.key.text != "packet_type":
             raise item.key.unknown(
                 "unknown-argument", "argument of decap", ("packet_type",), "ovs-actions(7)"
             )
-        numbers = {"ns": 0, "type": 0}
+        numbers: dict[str, int] = {}
         for part in split(item.value):
-            if part.key.text not in numbers:
+            if part.key.text not in _PACKET_TYPE_PARTS:
                 raise part.key.unknown(
-                    "unknown-argument", "part of packet_type", numbers, "ovs-actions(7)"
+                    "unknown-argument", "part of packet_type", _PACKET_TYPE_PARTS, "ovs-actions(7)"
                 )
             numbers[part.key.text] = read_number(part.value, 16, part.key.text)
+        for name in _PACKET_TYPE_PARTS:
+            if name not in numbers:
+                raise item.fault(
+                    "missing-argument", f"packet_type has no {name}", "write (ns=NS,type=TYPE)"
+                )
         if numbers["ns"] > 1:
             raise item.value.fault("bad-number", f"there is no namespace {numbers['ns']}", "0 or 1")
         packet_type = numbers["ns"] << 16 | numbers["type"]

@@ -65,7 +65,7 @@ _REFUSED: dict[FlowModCommand, tuple[str, ...]] = {
 }
 _GROUP_WORDS: dict[GroupModCommand, tuple[str, ...]] = {
     "delete": ("group_id",),
-    "insert_bucket": ("group_id", "command_bucket_id", "bucket", "buckets"),
+    "insert_bucket": ("group_id", "command_bucket_id", "bucket"),
     "remove_bucket": ("group_id", "command_bucket_id"),
 }
 
@@ -413,8 +413,8 @@ def _group_id(said: Mapping[str, Item], piece: Piece, command: GroupModCommand) 
     number = read_number(item.value, 32, "the group's id")
     if command == "delete" and number == _ALL_GROUPS:
         return None
-    if number >= MAX_GROUP:
-        raise item.value.fault("bad-group", f"there is no group {number}", f"0 to {MAX_GROUP - 1}")
+    if number > MAX_GROUP:
+        raise item.value.fault("bad-group", f"there is no group {number}", f"0 to {MAX_GROUP}")
     return number
 
 

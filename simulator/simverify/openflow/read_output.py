@@ -22,6 +22,7 @@ from simverify.packet.fields import (
     OFPP_IN_PORT,
     OFPP_LOCAL,
     OFPP_MAX,
+    OFPP_NONE,
     OFPP_NORMAL,
     OFPP_TABLE,
 )
@@ -46,6 +47,7 @@ HASH_FIELDS = (
     "nw_src", "nw_dst",
 )  # fmt: skip
 MULTIPATH_ALGORITHMS = ("modulo_n", "hash_threshold", "hrw", "iter_hash")
+MAX_METER = 0xFFFF0000
 BUNDLE_ALGORITHMS = ("active_backup", "hrw")
 
 
@@ -148,6 +150,8 @@ def read_controller(piece: Piece, _: Reading) -> ofp.Action:
                 max_len = read_number(value, 16, "max_len")
             case "reason":
                 reason = value.text
+                if not reason:
+                    raise item.fault("missing-value", "reason needs a value", "action, no_match...")
                 if reason not in REASONS:
                     raise value.unknown("unknown-reason", "reason", REASONS, "ovs-actions(7)")
             case "id":
@@ -213,6 +217,11 @@ def read_resubmit(piece: Piece, reading: Reading) -> ofp.Action:
             "resubmit needs a port or a table",
             "write resubmit(PORT,TABLE) or resubmit(,TABLE)",
         )
+    if with_ct and table is None:
+        # OpenFlow's message of a resubmit without a table has no room for the flag.
+        message = "a resubmit without a table does not look at the connection: ct is ignored"
+        reading.notes.append(words[2].fault("ignored", message, "name the table"))
+        with_ct = False
     return ofp.Resubmit(port, table, with_ct)
 
 
@@ -225,8 +234,8 @@ def read_meter(piece: Piece, reading: Reading) -> ofp.Action:
     """`meter:ID`."""
     reading.only(OF13_UP)
     meter = read_number(piece, 32, "the meter")
-    if not 0 < meter < 0xFFFFFFFD:
-        raise piece.fault("bad-meter", f"there can be no meter {piece.text}")
+    if not 0 < meter <= MAX_METER:
+        raise piece.fault("bad-meter", f"there can be no meter {piece.text}", f"1 to {MAX_METER}")
     return ofp.Meter(meter)
 
 
@@ -266,6 +275,12 @@ def read_multipath(piece: Piece, _: Reading) -> ofp.Action:
     if not 1 <= n_links <= 65536:
         raise words[3].fault("bad-number", "n_links is 1 to 65536")
     dst = _short(words[5])
+    if dst.width > 64:
+        raise words[5].fault(
+            "too-wide",
+            f"Open vSwitch writes no link into {dst.width} bits",
+            "write FIELD[FIRST..LAST] with 64 bits at most",
+        )
     if dst.width < 16 and n_links > 1 << dst.width:
         raise words[3].fault(
             "too-large", f"{n_links} links do not fit into the {dst.width} bits of the destination"
@@ -352,6 +367,8 @@ def read_sample(piece: Piece, reading: Reading) -> ofp.Action:
                 raise value.fault("too-small", "a probability of 0 samples nothing")
         elif key == "sampling_port":
             sampling_port = read_port(value, reading.ports)
+            if sampling_port == OFPP_NONE:
+                sampling_port = None
         elif key in ("ingress", "egress"):
             direction = key
         else:

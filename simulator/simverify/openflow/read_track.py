@@ -5,6 +5,7 @@ Source: ovs-actions(7).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from simverify.openflow import actions as ofp
@@ -31,6 +32,7 @@ _NAT_FLAGS = ("persistent", "hash", "random")
 def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
     """`ct(...)`."""
     said: dict[str, Any] = {}
+    exec_at = 0
     for start, end in spans(piece.text):
         token = piece.text[start:end]
         part = reading.parts.get(token)
@@ -40,10 +42,22 @@ def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
                 reading.parts[token] = part
         name, value = cast("tuple[str, Any]", part)
         if name == "exec":
-            reading.enter(value, piece.at + start + len("exec("))
-            value = value.actions
+            at = start + len("exec(")
+            if "exec" in said:
+                value = _joined(said["exec"], value, at - exec_at)
+            else:
+                exec_at = at
         said[name] = value
     commit, nat = "commit" in said, said.get("nat")
+    within = said.get("exec")
+    if within is not None:
+        if within.actions and not commit:
+            raise piece.fault("missing-argument", "exec needs commit", "write ct(commit,exec(...))")
+        reading.enter(within, piece.at + exec_at)
+    if nat is not None and nat.flags and nat.addr_min is None:
+        message = f"{nat.flags[0]} chooses from a range of addresses: it is ignored"
+        reading.notes.append(piece.fault("ignored", message, "give a range, or leave it out"))
+        nat = replace(nat, flags=())
     if "force" in said and not commit:
         raise piece.fault("missing-argument", "force needs commit", "write ct(commit,force,...)")
     if nat is not None and nat.kind is not None and not commit:
@@ -56,8 +70,28 @@ def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
         said.get("table"),
         said.get("zone", 0),
         nat,
-        said.get("exec", ()),
+        () if within is None else within.actions,
         said.get("alg"),
+    )
+
+
+def _joined(before: ActionList, found: ActionList, at: int) -> ActionList:
+    """Return the actions of two exec(...); the second starts at `at` of the first."""
+    moved = tuple(
+        replace(one, start=one.start + at, end=one.end + at, inner_at=one.inner_at + at)
+        for one in found.placed
+    )
+    notes = tuple(
+        Fault(note.code, note.message, note.start + at, note.end + at, note.advice)
+        for note in found.notes
+    )
+    return replace(
+        found,
+        actions=before.actions + found.actions,
+        placed=before.placed + moved,
+        usable=before.usable & found.usable,
+        notes=before.notes + notes,
+        count=before.count + found.count,
     )
 
 
@@ -98,6 +132,10 @@ def _read_zone(piece: Piece) -> int | ofp.Subfield:
     if piece.text[:1].isdigit():
         return read_number(piece, 16, "the zone")
     zone = read_subfield(piece)
+    if has_long_header(zone.field):
+        raise piece.fault(
+            "bad-field", f"{zone.field.name} cannot name a zone", "move it to a register first"
+        )
     if zone.width != 16:
         raise piece.fault(
             "width-mismatch",
@@ -154,8 +192,6 @@ def read_nat(piece: Piece) -> ofp.Nat:
         raise piece.fault("missing-argument", f"{flags[0]} needs src or dst")
     if "hash" in flags and "random" in flags:
         raise piece.fault("bad-flags", "hash and random exclude one another")
-    if flags and bounds[1] is None:
-        raise piece.fault("missing-argument", f"{flags[0]} needs a range of addresses")
     return ofp.Nat(kind, *bounds, tuple(flag for flag in _NAT_FLAGS if flag in flags))
 
 
@@ -180,6 +216,12 @@ def _read_range(
     if last is not None and last < first:
         raise hosts.fault(
             "bad-range", f"{hosts.text} is no range of addresses", "the smaller one first"
+        )
+    if not first and (last is not None or ports is not None):
+        raise piece.fault(
+            "bad-range",
+            f"{low.text} stands for no address, and takes neither a range nor a port",
+            "give an address",
         )
     if ports is None:
         return version, first, last, None, None

@@ -327,7 +327,7 @@ def _read_plain(
             if loose and field.name in CUT:
                 return read_number(piece, field.octets * 8, field.name)
             value = read_number(piece, field.width, field.name)
-            least, largest = _BOUNDS.get(field.name, (value, value))
+            least, largest = BOUNDS.get(field.name, (value, value))
             if not least <= value <= largest:
                 raise piece.fault("bad-value", f"{field.name} is {least} to {largest}")
             return value
@@ -342,7 +342,8 @@ CUT = frozenset({
 })  # fmt: skip
 """Fields of which a match takes a value with too many bits, and cuts it. Observed."""
 
-_BOUNDS = {"nsh_ttl": (0, 63), "nsh_mdtype": (1, 2)}
+BOUNDS = {"nsh_ttl": (0, 63), "nsh_mdtype": (1, 2)}
+"""The least and the largest value of fields that do not take all that their bits can say."""
 
 
 def _read_mask(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
@@ -371,14 +372,14 @@ def _read_frag(piece: Piece) -> tuple[int, int]:
     raise piece.unknown("unknown-frag", "kind of fragment", FRAGS, "ovs-fields(7), ip_frag")
 
 
-_PACKET_TYPE = re.compile(r"\((?:ns=)?([^,()]*),\s*(?:type=|id=)?([^,()]*)\)")
+_PACKET_TYPE = re.compile(r"\(([^,()]*),\s*([^,()]*)\)")
 
 
 def _read_packet_type(piece: Piece) -> int:
     found = _PACKET_TYPE.fullmatch(piece.text)
     if not found:
         raise piece.fault(
-            "bad-packet-type", f"'{piece.text}' is not a packet type", "write (namespace,type)"
+            "bad-packet-type", f"'{piece.text}' is not a packet type", "write (NAMESPACE,TYPE)"
         )
     namespace = read_number(piece.cut(*found.span(1)), 16, "the namespace")
     return namespace << 16 | read_number(piece.cut(*found.span(2)), 16, "the type")

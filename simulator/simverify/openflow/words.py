@@ -10,7 +10,7 @@ from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING
 
 from simverify.openflow.subfields import read_match_bits
-from simverify.openflow.values import CUT, octets_mask, read_number, read_value
+from simverify.openflow.values import BOUNDS, CUT, octets_mask, read_number, read_value
 from simverify.packet.fields import FIELD, MATCH_FIELDS, OFPP_NONE, SLOT
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -
             return present(field)
         raise key.fault("missing-value", f"{name} needs a value", f"write {name}=...")
     number, mask = read_value(field, value, ports, loose=True)
-    _matchable(key, field)
+    if mask:
+        _matchable(key, field)
     return place(field, number, mask)
 
 
@@ -161,6 +162,8 @@ def _read_bits(key: Piece, value: Piece) -> Placed | None:
     bits = read_match_bits(key)
     number = read_number(value, bits.width, key.text)
     mask = (1 << bits.width) - 1 << bits.start
+    if mask == bits.field.all_ones and bits.field.name in BOUNDS:
+        read_value(bits.field, value, {})
     if not bits.field.maskable and mask != octets_mask(bits.field):
         raise key.fault(
             "not-maskable", f"{bits.field.name} is matched whole", f"write {bits.field.name}=..."
