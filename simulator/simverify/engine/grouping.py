@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import outputs, rehearsal, stacking
+from simverify.engine import outputs, recirculation, rehearsal, stacking
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simverify.space import Vec
 
 _NW_PROTO = SLOT["nw_proto"].index
+_BY_HASH = "a group by dp_hash"
 _LEAKING = "a group by the datapath's hash behind a resubmit of a clone(): what follows may be lost"
 _LIVENESS_LEVELS = 128
 _ETHERNET = tuple(SLOT[name].index for name in ("dl_type", "dl_src", "dl_dst", "vlan_tci"))
@@ -73,7 +74,7 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
                 bits = _shared_bits(ex, state, frame, group)
         if group.selection_method in ("", "dp_hash"):
             if state.rehearsing:
-                yield from _rehearsed(ex, state, frame)
+                yield from recirculation.rehearsed(ex, state, frame, _BY_HASH)
                 return
             if rehearsal.leaks(state, frame):
                 yield from ex.give_up(state, frame, _LEAKING)
@@ -81,7 +82,7 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             if outputs.tag_behind_tag(ex, state):
                 yield from ex.give_up(state, frame, _SECOND_TAG)
                 return
-            _hash_asked(state)
+            recirculation.again(state)
         choice = ex.choices.bucket(key, state.bridge, group_id, options, bits)
         for place, index in enumerate(options):
             where = state.cond & ex.choices.taken(choice, place)
@@ -113,7 +114,7 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
         yield from stacking.dropped_whole(ex, state, frame, stacking.TOO_DEEP)
         return
     if state.rehearsing:
-        yield from _rehearsed(ex, state, frame)
+        yield from recirculation.rehearsed(ex, state, frame, _BY_HASH)
         return
     if rehearsal.leaks(state, frame):
         yield from ex.give_up(state, frame, _LEAKING)
@@ -126,7 +127,7 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
         yield from ex.give_up(state, frame, _SECOND_TAG)
         return
     state.hashed = state.hashed or hashed(state)
-    _hash_asked(state)
+    recirculation.again(state)
     state.chosen = (*state.chosen, op.choice)
     yield _run_bucket(ex, state, op.program, frame, "the bucket that is taken")
 
@@ -146,28 +147,14 @@ def _shared_bits(ex: Executor, state: State, frame: Run, group: GroupEntry) -> V
     return bits
 
 
-def _rehearsed(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
-    """End a rehearsal: all that is left is the next translation's."""
-    if rehearsal.isolated(state):
-        yield from ex.give_up(state, frame, "a group by dp_hash inside of a clone()")
-        return
-    state.stack = None
-    yield Continue(state)
-
-
-def _hash_asked(state: State) -> None:
-    """Recirculate: what the packet has learned so far, it meets from here on."""
-    state.rehearsed = False
-    state.recircs += 1
-    state.begin_pass()
-    state.began = (len(state.record), state.entries, state.emitted)
-    state.resubmits = (0, 0)
-
-
 def _run_bucket(
     ex: Executor, state: State, program: prog.Program, frame: Run, what: str
 ) -> Continue:
-    state.stack = outputs.viewing(state, state.stack, full=ex.explain)
+    if ex.compiler.foreign:
+        # an error ends the bucket alone, so that it must be known where that ends
+        state.stack = Stack(View(state.slots), state.stack)
+    else:
+        state.stack = outputs.viewing(state, state.stack, full=ex.explain)
     if program.ops:
         run = Run(program, 0, frame.table, frame.flow, state.depth + 1)
         state.stack = Stack(run, state.stack)

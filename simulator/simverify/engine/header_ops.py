@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine.program import Need, Require, Reshape, Unmodelled, Write
+from simverify.engine.program import Encapsulate, Need, Require, Reshape, Unmodelled, Write
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import CT_STATE_BITS, FIELD, SLOT
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _CT_VALID = sum(CT_STATE_BITS[name] for name in ("new", "est", "rpl"))
 _IP_ANY = Need(SLOT["dl_type"].index, 0xFFFF, (0x0800, 0x86DD))
 _MPLS = Need(SLOT["dl_type"].index, 0xFFFF, (0x8847, 0x8848))
+_NSH = Need(SLOT["dl_type"].index, 0xFFFF, (0x894F,))
+_ETHERNET = Need(SLOT["packet_type"].index, 0xFFFFFFFF, (0,))
+_NO_ETHERNET = Need(_ETHERNET.slot, _ETHERNET.mask, (0,), none_of=True)
 _NOT_LATER = Need(SLOT["nw_frag"].index, 2, (0,))
 _PRESENT = SLOT["tun_metadata_present"].index
 _UNWRITABLE = ("dl_vlan", "dl_vlan_pcp")
@@ -40,11 +43,13 @@ _MODS = {
 """Action -> the field that it writes, and by how much its value is shifted down."""
 
 
-def needs_of(*fields: Field) -> tuple[Need, ...]:
-    """Return what a packet must have so that it has these fields."""
+def needs_of(*fields: Field, foreign: bool = True) -> tuple[Need, ...]:
+    """Return what a packet must have so that it has these fields; `foreign` as of `Compiler`."""
     found: dict[Need, None] = {}
     for field in fields:
         name = field.prerequisite.name
+        if foreign and name in ("Ethernet", "VLAN VID"):
+            found[_ETHERNET] = None
         if name.startswith("CT"):
             found[Need(SLOT["ct_state"].index, _CT_VALID, (0,), none_of=True)] = None
             continue
@@ -68,7 +73,7 @@ def unwritable(field: Field) -> bool:
     return field.name in _UNWRITABLE
 
 
-def header_ops(space: Space, action: Action) -> Iterator[Op]:
+def header_ops(space: Space, action: Action, *, foreign: bool = True) -> Iterator[Op]:
     """Yield the operations of an action on headers; unmodelled ones say so."""
     match action:
         case ofp.Mod(name, value) if name in _MODS:
@@ -79,6 +84,9 @@ def header_ops(space: Space, action: Action) -> Iterator[Op]:
             yield from _ports(space, name.removeprefix("mod_"), value)
         case ofp.Mod(name, value) if "vlan" in name:
             # without a tag set_vlan_* can stand in OpenFlow 1.0 only, which pushes one as well
+            if foreign:
+                yield Require((_NO_ETHERNET,), 1)
+                yield Unmodelled(f"{name} on a packet that is not Ethernet")
             yield from _vlan(space, name, value)
         case ofp.SetMpls(part, value):
             field = FIELD[f"mpls_{part}"]
@@ -87,6 +95,10 @@ def header_ops(space: Space, action: Action) -> Iterator[Op]:
             yield Reshape(action)
         case ofp.PopMpls() | ofp.DecMplsTtl():
             yield from guarded((_MPLS,), (Reshape(action),))
+        case ofp.Encap() | ofp.Decap():
+            yield Encapsulate(action)
+        case ofp.DecNshTtl():
+            yield from guarded((_NSH,), (Encapsulate(action),))
         case ofp.SetTunnel(tun_id, _):
             yield Write(SLOT["tun_id"].index, 0, space.constant(64, tun_id))
         case ofp.DeleteField(field):

@@ -11,6 +11,7 @@ from simverify.engine import lifetime, outputs, stacking
 from simverify.engine.outcome import Continue
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOT
+from simverify.packet.layers import ETH_NSH
 from simverify.packet.slots import BURIED
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ _EXPLICIT_NULL_V6 = 2
 _TCI, _TCI1, _TPID, _TPID1 = (
     SLOT[name].index for name in ("vlan_tci", "vlan_tci1", "vlan_tpid", "vlan_tpid1")
 )
-_LABELS = tuple(SLOT[f"mpls_lse{n}"].index for n in range(MAX_LABELS))
+LABELS = tuple(SLOT[f"mpls_lse{n}"].index for n in range(MAX_LABELS))
+_PACKET_TYPE = SLOT["packet_type"].index
 _DL_TYPE, _TOS, _TTL, _BURIED, _GROWN = (
     SLOT[name].index for name in ("dl_type", "nw_tos", "nw_ttl", "buried", "grown")
 )
-_LABEL = 4
+LABEL = 4
 """Bytes of an MPLS label."""
 _QUOTED = tuple(slot.index for slot in SLOT.values() if slot.name.startswith("quoted"))
 
@@ -57,6 +59,12 @@ def reshape(
     ex: Executor, state: State, frame: Run, below: Stack | None, rest: Stack | None, op: Reshape
 ) -> Iterator[Outcome]:
     """Run a push or pop, or dec_mpls_ttl."""
+    if state.slots[_PACKET_TYPE] is not ex.blank[_PACKET_TYPE] and not isinstance(
+        op.action, (ofp.StripVlan, ofp.DecMplsTtl)
+    ):
+        reason = f"{type(op.action).__name__} on a packet that is not Ethernet is not modelled"
+        yield from ex.give_up(state, frame, reason)
+        return
     match op.action:
         case ofp.StripVlan():
             state.stack = rest
@@ -94,7 +102,8 @@ def _pop_vlan(ex: Executor, state: State) -> Iterator[Outcome]:
     yield Continue(state)
 
 
-def _split(state: State, where: Set) -> tuple[State | None, State | None]:
+def split(state: State, where: Set) -> tuple[State | None, State | None]:
+    """Return the parts of a state inside and outside of a set."""
     inside, outside = state.cond & where, state.cond & ~where
     return (
         state.copy(inside) if inside.satisfiable() else None,
@@ -102,9 +111,17 @@ def _split(state: State, where: Set) -> tuple[State | None, State | None]:
     )
 
 
-def _labels(ex: Executor, state: State) -> int | None:
+def another_label(ex: Executor, state: State, count: int) -> None:
+    """Put a label like the first before `count` of them."""
+    _shift(state, tuple(zip(LABELS[count - 1 :: -1], LABELS[count:0:-1], strict=True)))
+    label = ex.space.replace(state.slots[LABELS[0]], 8, ex.space.constant(1, 0))
+    state.put(LABELS[0], label)
+    grow(ex, state, LABEL)
+
+
+def labels(ex: Executor, state: State) -> int | None:
     """Return how many labels are there as far as the switch looks, None where that is open."""
-    for place, slot in enumerate(_LABELS):
+    for place, slot in enumerate(LABELS):
         bottom = ex.space.slice(state.slots[slot], 8, 1)
         if not bottom.constant:
             return None
@@ -113,7 +130,7 @@ def _labels(ex: Executor, state: State) -> int | None:
     return MAX_LABELS
 
 
-def _grow(ex: Executor, state: State, size: int) -> None:
+def grow(ex: Executor, state: State, size: int) -> None:
     """Count bytes that a packet has more (or less) than when it came in; see `stacking.larger`."""
     old = state.slots[_GROWN]
     assert old.constant
@@ -127,34 +144,38 @@ def _push_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterat
         yield from ex.give_up(state, frame, "push_mpls on an open Ethertype is not modelled")
         return
     if dl_type.value in _MPLS:
-        count = _labels(ex, state)
+        count = labels(ex, state)
         if count is None:
             yield from ex.give_up(state, frame, "push_mpls onto labels that are not known")
             return
         if count == MAX_LABELS:
             reason = f"push_mpls onto {MAX_LABELS} labels: the switch drops the whole packet"
-            yield from stacking.dropped_whole(ex, state, frame, reason)
+            yield from stacking.refused(ex, state, frame, reason)
             return
-        _shift(state, tuple(zip(_LABELS[count - 1 :: -1], _LABELS[count:0:-1], strict=True)))
-        state.put(_LABELS[0], space.replace(state.slots[_LABELS[0]], 8, space.constant(1, 0)))
+        another_label(ex, state, count)
         state.put(_DL_TYPE, space.constant(16, ethertype))
-        _grow(ex, state, _LABEL)
         yield Continue(state)
+        return
+    if dl_type.value == ETH_NSH:
+        yield from ex.give_up(state, frame, "push_mpls on NSH is not modelled")
         return
     if any(state.slots[slot] is not ex.blank[slot] for slot in _QUOTED):
         yield from ex.give_up(state, frame, "push_mpls on an ICMP error is not modelled")
         return
     if dl_type.value in (_IP, _IPV6):
-        zero, rest = _split(state, space.matches(state.slots[_TTL], 0, 0xFF))
+        zero, rest = split(state, space.matches(state.slots[_TTL], 0, 0xFF))
         if zero is not None:
-            zero.put(_LABELS[0], _first_label(space, zero, _DEFAULT_TTL))
-            yield _buried(ex, zero, ethertype)
+            zero.put(LABELS[0], _first_label(space, zero, _DEFAULT_TTL))
+            bury(ex, zero, ethertype)
+            yield Continue(zero)
         if rest is not None:
-            rest.put(_LABELS[0], _first_label(space, rest, None))
-            yield _buried(ex, rest, ethertype)
+            rest.put(LABELS[0], _first_label(space, rest, None))
+            bury(ex, rest, ethertype)
+            yield Continue(rest)
         return
-    state.put(_LABELS[0], space.constant(32, 0x100 | _DEFAULT_TTL))
-    yield _buried(ex, state, ethertype)
+    state.put(LABELS[0], space.constant(32, 0x100 | _DEFAULT_TTL))
+    bury(ex, state, ethertype)
+    yield Continue(state)
 
 
 def _first_label(space: Space, state: State, ttl: int | None):  # type: ignore[no-untyped-def]
@@ -166,7 +187,7 @@ def _first_label(space: Space, state: State, ttl: int | None):  # type: ignore[n
     return space.join(upper, space.join(space.constant(1, 1), low))
 
 
-def _buried(ex: Executor, state: State, ethertype: int) -> Outcome:
+def bury(ex: Executor, state: State, ethertype: int) -> None:
     """Put the headers behind a label out of sight."""
     vec = ex.space.constant(1, 1)
     for slot in BURIED:
@@ -174,24 +195,23 @@ def _buried(ex: Executor, state: State, ethertype: int) -> Outcome:
         state.put(slot.index, ex.blank[slot.index])
     state.put(_BURIED, vec)
     state.put(_DL_TYPE, ex.space.constant(16, ethertype))
-    _grow(ex, state, _LABEL)
-    return Continue(state)
+    grow(ex, state, LABEL)
 
 
 def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
     if state.rehearsing and ethertype not in _MPLS:
         yield from ex.give_up(state, frame, "pop_mpls begins another translation")
         return
-    count = _labels(ex, state)
+    count = labels(ex, state)
     if count is None or (
-        count == MAX_LABELS and not state.slots[_LABELS[MAX_LABELS - 1]].value & 0x100
+        count == MAX_LABELS and not state.slots[LABELS[MAX_LABELS - 1]].value & 0x100
     ):
         yield from ex.give_up(state, frame, "pop_mpls of more labels than are known")
         return
-    _grow(ex, state, -_LABEL)
+    grow(ex, state, -LABEL)
     for place in range(1, count):
-        state.put(_LABELS[place - 1], state.slots[_LABELS[place]])
-    state.put(_LABELS[count - 1], ex.blank[_LABELS[count - 1]])
+        state.put(LABELS[place - 1], state.slots[LABELS[place]])
+    state.put(LABELS[count - 1], ex.blank[LABELS[count - 1]])
     if ethertype in _MPLS and count > 1:
         state.put(_DL_TYPE, ex.space.constant(16, ethertype))
         yield Continue(state)
@@ -200,11 +220,7 @@ def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterato
     if count > 1 or not vec.bits[-1]:
         yield from ex.give_up(state, frame, "what stands behind the MPLS label is not known")
         return
-    at = 0
-    for slot in reversed(BURIED):
-        state.put(slot.index, ex.space.slice(vec, at, slot.width))
-        at += slot.width
-    state.put(_BURIED, ex.blank[_BURIED])
+    unearth(ex, state)
     found = state.slots[_DL_TYPE]
     if not found.constant or found.value != ethertype:
         yield from ex.give_up(state, frame, "pop_mpls to another Ethertype than the packet's")
@@ -212,17 +228,26 @@ def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterato
     yield Continue(state)
 
 
+def unearth(ex: Executor, state: State) -> None:
+    """Show what stands behind the last label."""
+    vec, at = state.slots[_BURIED], 0
+    for slot in reversed(BURIED):
+        state.put(slot.index, ex.space.slice(vec, at, slot.width))
+        at += slot.width
+    state.put(_BURIED, ex.blank[_BURIED])
+
+
 def _decrement(
     ex: Executor, state: State, frame: Run, below: Stack | None, rest: Stack | None
 ) -> Iterator[Outcome]:
     """dec_mpls_ttl: 0 and 1 go to the controller and skip the rest of this action list."""
-    label = state.slots[_LABELS[0]]
+    label = state.slots[LABELS[0]]
     ttl = ex.space.slice(label, 0, 8)
-    lives, dies = _split(state, ex.space.at_least(ttl, 2))
+    lives, dies = split(state, ex.space.at_least(ttl, 2))
     if lives is not None:
         less, relation = lifetime.decremented(ex, ttl)
         lives.cond = lives.cond & relation
-        lives.put(_LABELS[0], ex.space.replace(label, 0, less))
+        lives.put(LABELS[0], ex.space.replace(label, 0, less))
         lives.stack = rest
         yield Continue(lives)
     if dies is not None:

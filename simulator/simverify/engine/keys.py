@@ -33,6 +33,7 @@ ENDS = (*ADDRESSES[IPV4], *ADDRESSES[IPV6], *PORTS)
 """The slots that hold what a packet is looked up by."""
 QUOTED = tuple(SLOT[f"quoted_{name}"].index for name in ("src", "dst", "sport", "dport", "proto"))
 
+_PACKET_TYPE = SLOT["packet_type"].index
 _DL_TYPE, _NW_PROTO, _NW_FRAG = (SLOT[n].index for n in ("dl_type", "nw_proto", "nw_frag"))
 _ICMP_TYPE, _ICMP_CODE, _ICMP_ID = (SLOT[n].index for n in ("icmp_type", "icmp_code", "icmp_id"))
 _DAMAGED, _FRAGMENT, _IS_QUOTED = (SLOT[n].index for n in ("damaged", "fragment", "quoted"))
@@ -75,6 +76,10 @@ def ends_of(slots: Slots) -> tuple[Vec, ...]:
 
 def keys(space: Space, state: State) -> Iterator[Split]:
     """Split a state by its key."""
+    if state.slots[_PACKET_TYPE].value:
+        # no tracker takes what is not Ethernet
+        yield None, state.copy()
+        return
     rest = state.cond
     for dl_type in (IPV4, IPV6):
         where = rest & space.matches(state.slots[_DL_TYPE], dl_type, 0xFFFF)

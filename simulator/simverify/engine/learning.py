@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from simverify.engine.header_ops import there
 from simverify.engine.program import NOWHERE, EmitVec, Program, Write, pieces
 from simverify.engine.state import Learned, bits_of, put_bits
-from simverify.engine.table import Clash, Hit, Level, Rule
+from simverify.engine.table import Clash, Hit, Level, Rule, for_all_types
 from simverify.openflow import actions as ofp
 from simverify.openflow.flow import Flow, Match, Term
+from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from simverify.engine.state import State
     from simverify.space import Set, Space, Vec
 
+_PACKET_TYPE = SLOT["packet_type"].index
 _FIRST_LEARNED_SUBTABLE = 1 << 20
 """What the masks of learned flows stand for in the order of subtables, and above."""
 
@@ -192,6 +194,8 @@ def learned_hits(
 
 def _matched(space: Space, flow: Learned, state: State) -> Set:
     where = state.cond
+    if state.slots[_PACKET_TYPE].value and not for_all_types(check[0] for check in flow.checks):
+        return space.false
     for slot, start, vec in flow.checks:
         part = space.slice(state.slots[slot], start, vec.width)
         where = space.equal_within(where, part, vec)

@@ -193,7 +193,7 @@ class Liveness:
                             looked = _bits(prog.pieces(spec.dst))
                             self._read |= looked
                             self._learnt[action.table] = self._learnt.get(action.table, 0) | looked
-                case prog.Reshape():
+                case prog.Reshape() | prog.Encapsulate():
                     # it looks at headers, and a recirculation shows what conntrack says again
                     live |= _CT
                 case prog.Link(_, dst):

@@ -25,6 +25,7 @@ from simverify.engine.state import (
     View,
 )
 from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
+from simverify.packet.layers import ETH_NSH, MD1
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 _IN_PORT = SLOT["in_port"].index
 _VLAN = SLOT["vlan_tci"].index
+_PACKET_TYPE, _MDTYPE = SLOT["packet_type"].index, SLOT["nsh_mdtype"].index
+_NSH_BITS = ((SLOT["nsh_flags"].index, 2), (SLOT["nsh_ttl"].index, 6))
+_CONTEXTS = tuple(SLOT[f"nsh_c{n}"].index for n in range(1, 5))
 _DL_TYPE = SLOT["dl_type"].index
 _PORT_BITS, _PORT_MASK = 16, 0xFFFF
 _MOST_TAGS = 64
@@ -77,12 +81,21 @@ def _to_port(
     if port not in ex.bridges[state.bridge].ports:
         yield Continue(state, f"there is no port {port}")
         return
+    if foreign(ex, state) and End(state.bridge, port) not in ex.patches:
+        # of the ports of a bridge, tunnels that say so alone take such packets
+        yield Continue(state, "a packet that is not Ethernet does not leave by an Ethernet port")
+        return
     options = ex.bridges[state.bridge].tunnels.get(port)
     for part in committed(ex, state):
         if options is None:
             yield send(ex, part, port, max_len)
         else:
             yield from tunnel.output(ex, part, port, options, max_len)
+
+
+def foreign(ex: Executor, state: State) -> bool:
+    """Whether the packets of a state are not Ethernet."""
+    return state.slots[_PACKET_TYPE] is not ex.blank[_PACKET_TYPE]
 
 
 def _within(state: State, max_len: int) -> bool:
@@ -234,7 +247,7 @@ def _to_bits(
     rest = state.cond
     bridge = ex.bridges[state.bridge]
     mask = (1 << vec.width) - 1
-    if ex.terse and not ex.watches:
+    if ex.terse and not ex.watches and not foreign(ex, state):
         # nobody asks for the way, so that all receivers are one branch
         where = ex.space.false
         for port in bridge.terminals - bridge.tunnels.keys():
@@ -281,6 +294,9 @@ def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome
     """Run NORMAL, FLOOD or ALL."""
     if state.rehearsing and not ex.patches and kind != OFPP_NORMAL:
         yield Continue(state)
+        return
+    if kind == OFPP_NORMAL and foreign(ex, state):
+        yield from ex.give_up(state, frame, "NORMAL of a packet that is not Ethernet")
         return
     if kind == OFPP_NORMAL:
         yield from normal.normal(ex, state, frame)
@@ -382,7 +398,7 @@ def committed(ex: Executor, state: State) -> Iterator[State]:
 
 
 def outgoing(ex: Executor, state: State, port: int) -> Slots:
-    """Return the headers that leave: a tag without the bit that says it is there is none.
+    """Return the headers that leave; see `on_wire`.
 
     Where the bridge says which of its ports are tunnels, only these have tunnel fields.
     """
@@ -394,7 +410,28 @@ def outgoing(ex: Executor, state: State, port: int) -> Slots:
             slots = tunnel.bare(ex.blank, slots)
         else:
             slots = tunnel.encapsulated(ex.space, ex.blank, options, slots)
-    return _tagged(ex, slots)
+    return on_wire(ex, slots)
+
+
+def on_wire(ex: Executor, slots: Slots) -> Slots:
+    """Return headers as a frame has them: what pipelines see and no frame can hold is left out.
+
+    A tag without the bit that says it is there is none; NSH has two bits of flags, six of TTL,
+    and contexts with metadata type 1 alone.
+    """
+    slots = _tagged(ex, slots)
+    kind = slots[_DL_TYPE]
+    if not kind.constant or kind.value != ETH_NSH:
+        return slots
+    found = list(slots)
+    for slot, width in _NSH_BITS:
+        found[slot] = ex.space.join(
+            ex.space.constant(8 - width, 0), ex.space.slice(slots[slot], 0, width)
+        )
+    if slots[_MDTYPE].constant and slots[_MDTYPE].value != MD1:
+        for slot in _CONTEXTS:
+            found[slot] = ex.blank[slot]
+    return tuple(found)
 
 
 def _tagged(ex: Executor, slots: Slots) -> Slots:
@@ -415,7 +452,7 @@ def punted(
 ) -> Iterator[State]:
     """Give the packet to a controller as it is on the wire, as an output would send it."""
     for part in committed(ex, state):
-        slots = _tagged(ex, wire(part))
+        slots = on_wire(ex, wire(part))
         at = (part.bridge, None, frame.table, frame.flow)
         part.note(Leaf(kind, *at, reason, slots, userdata))
         part.emitted = True

@@ -246,6 +246,13 @@ class Reshape:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Encapsulate:
+    """`encap`, `decap`, `dec_nsh_ttl`, see `encapsulation`."""
+
+    action: ofp.Encap | ofp.Decap | ofp.DecNshTtl
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unmodelled:
     """An action that the engine does not know: what reaches it is unknown."""
 
@@ -279,6 +286,7 @@ Op = (
     | ClearSet
     | Require
     | Reshape
+    | Encapsulate
     | Unmodelled
 )
 
@@ -322,10 +330,16 @@ _MOD_FIELDS = {
 
 
 class Compiler:
-    """Compiles action lists for one space; equal lists give one program."""
+    """Compiles action lists for one space; equal lists give one program.
 
-    def __init__(self, space: Space) -> None:
+    Args:
+        space: of the vectors.
+        foreign: whether packets can be met that are not Ethernet. Where not, no write asks for it.
+    """
+
+    def __init__(self, space: Space, *, foreign: bool = True) -> None:
         self._space = space
+        self.foreign = foreign
         self._programs: dict[Actions, Program] = {}
 
     def compile(self, actions: Actions) -> Program:
@@ -359,7 +373,8 @@ class Compiler:
             case ofp.Mod(name, value) if name in _MOD_FIELDS:
                 from simverify.packet.fields import FIELD
 
-                yield from self._write(whole(FIELD[_MOD_FIELDS[name]]), value)
+                field = FIELD[_MOD_FIELDS[name]]
+                yield from self._guarded(self._write(whole(field), value), field)
             case ofp.Move(src, dst):
                 copy = Copy(pieces(src), pieces(dst))
                 yield from self._guarded((copy,), src.field, dst.field)
@@ -430,7 +445,7 @@ class Compiler:
                 # no packet goes another way for them (of meters that is a premise: unmetered)
                 pass
             case _:
-                yield from header_ops.header_ops(self._space, action)
+                yield from header_ops.header_ops(self._space, action, foreign=self.foreign)
 
     def _guarded(self, ops: Iterable[Op], *fields: Field) -> Iterator[Op]:
         """Yield operations that a packet without one of the fields leaves out.
@@ -440,7 +455,8 @@ class Compiler:
         from simverify.engine import header_ops
 
         there = [Write(*place) for place in header_ops.there(self._space, fields[-1])]
-        yield from header_ops.guarded(header_ops.needs_of(*fields), (*ops, *there))
+        needs = header_ops.needs_of(*fields, foreign=self.foreign)
+        yield from header_ops.guarded(needs, (*ops, *there))
 
     def _masked(self, field: Field, value: int, mask: int) -> Iterator[Write]:
         for start, width in _runs(mask):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.conntrack import Doubt
-from simverify.engine.state import EndVisit, Leaf, Restore, Run, Stack
+from simverify.engine.state import EndVisit, Leaf, Restore, Run, RunSet, Stack, View
 from simverify.packet.fields import OFPP_NORMAL, OFPP_TABLE
 
 if TYPE_CHECKING:
@@ -113,6 +113,23 @@ def leaks(state: State, ran: Run) -> bool:
         for frame in following
         if isinstance(frame, Run)
     )
+
+
+def unrestored(state: State, *, clones: bool) -> bool:
+    """Whether something of this translation sees the packet after a bucket, or else a clone().
+
+    What a bucket has done to the datapath's packet is not undone where that was an encapsulation,
+    and a translation that ends inside of a bucket or a clone() cannot go on after it (measured).
+    """
+    left = _left(state)
+    for place, frame in enumerate(left):
+        if isinstance(frame, View) or (clones and isinstance(frame, Restore) and frame.clone):
+            return any(
+                (isinstance(other, RunSet) and bool(state.actset))
+                or (isinstance(other, Run) and any(map(_sees, other.program.ops[other.index :])))
+                for other in left[place:]
+            )
+    return False
 
 
 def _sees(op: prog.Op) -> bool:

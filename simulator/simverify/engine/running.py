@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import grouping, hashing, headers, lifetime, outputs, stacking, tracking
+from simverify.engine import (
+    encapsulation,
+    grouping,
+    hashing,
+    headers,
+    lifetime,
+    outputs,
+    stacking,
+    tracking,
+)
 from simverify.engine import program as prog
 from simverify.engine.learning import learn
 from simverify.engine.outcome import Continue, Settled
@@ -163,6 +172,9 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
                 return
             case prog.Reshape():
                 yield from headers.reshape(ex, state, frame, below, rest, op)
+                return
+            case prog.Encapsulate(action):
+                yield from encapsulation.run(ex, state, frame, below, rest, action)
                 return
             case prog.Isolated(program):
                 back = outputs.returning(state, rest, clone=True, full=ex.explain)

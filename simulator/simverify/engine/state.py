@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from simverify.engine.program import NOWHERE, Copy, Require, Write
 from simverify.packet.fields import SLOTS
+from simverify.packet.slots import HEADERS as PACKET
 from simverify.packet.slots import HIDDEN
 
 if TYPE_CHECKING:
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 
 Slots = tuple["Vec", ...]
 
-_PIPELINE = re.compile(
-    r"in_port|metadata|x?x?reg\d+|pkt_mark|skb_priority|dp_hash|recirc_id|conj_id|actset_output"
-    r"|ct_.*|tun_.*"
-)
-HEADERS: tuple[int, ...] = tuple(
-    slot.index for slot in SLOTS if slot not in HIDDEN and not _PIPELINE.fullmatch(slot.name)
-)
+HEADERS: tuple[int, ...] = tuple(slot.index for slot in PACKET)
 """The slots that are the packet on the wire, as far as a match sees it; other slots belong to the
 switch, or are hidden."""
 WIRE: tuple[int, ...] = (*HEADERS, *(slot.index for slot in HIDDEN))

@@ -8,7 +8,7 @@ ones. A specialisation serves every state with the same vectors, whatever its pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -17,9 +17,10 @@ from simverify.engine import sharing
 from simverify.engine.conjunction import FIRST_SUBTABLE, Conjunctions, Member, parts_of
 from simverify.engine.program import NOWHERE, Program, pieces, whole
 from simverify.packet.fields import SLOT
+from simverify.packet.slots import HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from simverify.engine.program import Compiler
     from simverify.engine.sharing import Row
@@ -43,6 +44,8 @@ JOIN_FROM = 12
 """Flows of one shape in a level from which joining them pays; below, they stay apart."""
 
 
+_PACKET_TYPE = SLOT["packet_type"].index
+_OF_PACKETS = frozenset(slot.index for slot in HEADERS)
 PRESENT = SLOT["tun_metadata_present"].index
 PRESENCE = {SLOT[f"tun_metadata{n}"].index: 1 << n for n in range(64)}
 """Slots of a tunnel's options -> the bit of `PRESENT` that says that it is there."""
@@ -67,6 +70,12 @@ def checks_of(match: Match) -> tuple[Check, ...]:
                     found[PRESENT] = (there | option, asked | option)
             done += width
     return tuple((slot, value, mask) for slot, (value, mask) in found.items())
+
+
+def for_all_types(slots: Iterable[int]) -> bool:
+    """Whether a match on these slots can be met by packets that are not Ethernet."""
+    looked = set(slots)
+    return _PACKET_TYPE in looked or looked.isdisjoint(_OF_PACKETS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +161,8 @@ class Table:
     conjunctions: Conjunctions | None = None
     _build: Callable[[], Table] | None = None
     _unordered: Table | None = None
+    _members: Sequence[Member] = ()
+    _foreign: Table | None = None
     unread: frozenset[str] = frozenset()
     """Slots that nothing reads: what joined flows write there need not be told apart."""
     bucket_bits: Vec | None = None
@@ -213,6 +224,7 @@ class Table:
                 groups=groups,
             ),
             bucket_bits=_bucket_bits(space, f"bucket {bridge}.{number}", rules),
+            _members=members,
         )
 
     def unordered(self) -> Table:
@@ -223,12 +235,37 @@ class Table:
             self._unordered = self._build()
         return self._unordered
 
+    def foreign(self) -> Table:
+        """Return the flows that packets can meet which are not Ethernet.
+
+        A match on headers that does not say of which type of packet is one of Ethernet's.
+        """
+        if self._foreign is None:
+            rules = [rule for rule in self.rules if for_all_types(c[0] for c in rule.checks)]
+            members = [m for m in self._members if for_all_types(c[0] for c in m.rule.checks)]
+            self._foreign = replace(
+                self,
+                rules=tuple(rules),
+                conjunctions=Conjunctions.of(
+                    self.space, members, rules, file_order=self.file_order
+                ),
+                _members=members,
+                _levels={},
+                _by_known={},
+                _index=None,
+                _unordered=None,
+            )
+            self._foreign._foreign = self._foreign
+        return self._foreign
+
     def levels(self, slots: Slots, time: int = 0) -> tuple[Level, ...]:
         """Return the table as relations for a state with these slots, highest priority first.
 
         `time` counts how often the packet has met joined data of this table: each time they are
         other variables, the same for all of its flows.
         """
+        if slots[_PACKET_TYPE].value and self._foreign is not self:
+            return self.foreign().levels(slots, time)
         key = (time, *[slots[index] for index in self.looked])
         if all(slots[index].constant for index in self.looked):
             return self._known(slots)

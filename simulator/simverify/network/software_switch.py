@@ -26,6 +26,7 @@ from simverify.openflow.pipeline import Pipeline
 from simverify.packet import wire
 from simverify.packet.fields import SLOT, SLOTS
 from simverify.packet.hidden import hidden_of
+from simverify.packet.layers import bare
 from simverify.packet.rewrite import rewrite
 from simverify.packet.wire import WireError
 from simverify.space import Vec
@@ -43,6 +44,7 @@ APART = 1 << 62
 """Flows of a table are never joined: every bit is known, so one of them is met."""
 OUT_TABLE = 255
 """No flow can be in it: a packet-out's actions are, for one packet."""
+_PACKET_TYPE = SLOT["packet_type"].index
 _TUNNEL = tuple((index, SLOTS[index].name) for index in TUNNEL_FIELDS if index != PRESENT)
 _BROUGHT = re.compile(r"tun_.*|pkt_mark")
 """What a packet brings with it beside its headers."""
@@ -119,7 +121,7 @@ class SoftwareSwitch:
         ]
         self.topology = Topology(elements, links)
         self.explain = explain
-        self._machine = Machine(self.topology, "file", APART)
+        self._machine = Machine(self.topology, "file", APART, encapsulates=True)
         self._bridges = self._with_terminals()
         self._wanted: dict[tuple[int, int], int] = {}
         self._state = State(self.space.true, ())
@@ -391,12 +393,13 @@ class SoftwareSwitch:
         )
 
     def _packet_in(self, leaf: Leaf, frame: bytes | None) -> PacketIn:
+        packet_type = leaf.slots[_PACKET_TYPE].value
         return PacketIn(
             self.topology.names[leaf.bridge],
             leaf.table,
             "invalid_ttl" if leaf.kind == "expired" else leaf.reason,
             leaf.userdata,
-            frame,
+            None if frame is None else bare(frame, packet_type),
             _nonzero(leaf.slots, _NAMED_HEADERS),
             leaf.flow,
         )

@@ -14,7 +14,16 @@ from simverify.engine.program import Compiler
 from simverify.engine.strangers import translated_zones
 from simverify.engine.table import JOIN_FROM, Table
 from simverify.network.element import SOCKETS, Port
-from simverify.openflow.actions import Bundle, Clone, Learn, Output, WriteActions
+from simverify.openflow.actions import (
+    Bundle,
+    Clone,
+    Decap,
+    Encap,
+    Learn,
+    Output,
+    PushMpls,
+    WriteActions,
+)
 from simverify.packet.fields import OFPP_NORMAL, SLOTS
 from simverify.space import Space
 
@@ -102,6 +111,10 @@ def _floods(action: Action) -> bool:
     return action == Output(OFPP_NORMAL) or OFPP_NORMAL in members
 
 
+def _encapsulates(action: Action) -> bool:
+    return isinstance(action, (Encap, Decap, PushMpls))
+
+
 def _gathers(action: Action) -> bool:
     return isinstance(action, WriteActions)
 
@@ -118,6 +131,7 @@ class Machine:
             classifier decides them after adding the flows as the pipeline has them (`file`).
         profile: counts where the time of its executors goes.
         receivers: ports behind which somebody listens, beside those of programs.
+        encapsulates: be ready for encap, decap and push_mpls, though no flow has one.
     """
 
     network: Topology
@@ -126,9 +140,12 @@ class Machine:
     space: Space = field(default_factory=Space)
     profile: Profile | None = None
     receivers: frozenset[Port] = frozenset()
+    encapsulates: bool = False
 
     def __post_init__(self) -> None:
-        self._compiler = Compiler(self.space)
+        elements = self.network.elements.values()
+        foreign = self.encapsulates or any(_uses(element, _encapsulates) for element in elements)
+        self._compiler = Compiler(self.space, foreign=foreign)
         self._bridges: dict[int, list[Bridge]] = {}
         self._beside: dict[int, Machine] = {}
         self._translated: dict[str, tuple[frozenset[int], bool]] | None = None

@@ -43,7 +43,7 @@ _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
 Command = Literal["add", "modify", "delete", "match"]
 """What a flow's text is for: `match` has nothing but the match."""
 
-_HEAVY = {SLOT["packet_type"].index}
+_HEAVY = {SLOT[name].index for name in ("packet_type", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4")}
 """Slots whose words take the longer way each time: they change what all others mean."""
 _FORMATS = {
     "reset_counts": OF12_UP,
@@ -553,6 +553,8 @@ def _misplaced(slot: int, where: dict[int, Item], text: str, *, refused: bool) -
     name = item.key.text if item else SLOTS[slot].name
     field_ = MATCH_FIELDS.get(name)
     needs = field_.prerequisite.name if field_ else "another protocol"
+    if field_ is not None and field_.name.startswith("nsh_c"):
+        needs = "nsh_mdtype=1"
     if refused:
         message = f"{name} can only be matched together with {needs}"
     else:

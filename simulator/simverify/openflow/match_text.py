@@ -38,6 +38,7 @@ _DL_TYPE_FIELD = STORAGE[_DL_TYPE.index]
 _NW_PROTO_FIELD = STORAGE[_NW_PROTO.index]
 _RECIRC_FIELD = STORAGE[SLOT["recirc_id"].index]
 _PACKET_TYPE = SLOT["packet_type"].index
+_PACKET_TYPE_FIELD = STORAGE[_PACKET_TYPE]
 _PRINT_AFTER_ADDRESSES = SLOT["arp_spa"].index
 _PROTO_AFTER = SLOT["arp_sha"].index
 
@@ -243,6 +244,9 @@ class MatchWriter:
         recirculated = False
         for term in match.terms:
             field = term.field
+            if field is _PACKET_TYPE_FIELD and not term.value:
+                # which Open vSwitch does not print
+                continue
             if field is _RECIRC_FIELD:
                 recirculated = True
             elif recirculated and _INDEX[field] >= _PACKET_TYPE:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from simverify.openflow.flow import Match, Term
 from simverify.packet.fields import FIELDS, PREREQUISITES, SLOT, SLOTS, STORAGE, Prerequisite
+from simverify.packet.slots import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +140,8 @@ class Settler:
         need = 0
         for slot in found:
             need |= NEED[slot]
-        if (need and need & ~allowed_bits(kind_of(found))) or _PACKET in found:
+        odd = _PACKET in found or not _CONTEXTS.isdisjoint(found)
+        if odd or (need and need & ~allowed_bits(kind_of(found))):
             found, dropped, refused = _repair(found)
             return Settled(self._match(found), dropped, refused)
         return Settled(self._match(found))
@@ -172,6 +174,9 @@ _ICMP = {
 _REFUSED = {slot.index for slot in SLOTS if slot.name.startswith(("nsh_", "ct_nw", "ct_ipv6"))}
 
 
+_MDTYPE = SLOT["nsh_mdtype"].index
+_CONTEXTS = {SLOT[f"nsh_c{number}"].index for number in range(1, 5)}
+_OF_PACKETS = {slot.index for slot in HEADERS if slot.name != "packet_type"}
 _TRANSPORT = {SLOT[name].index for name in ("tp_src", "tp_dst", "tcp_flags")}
 _LABEL = SLOT["ipv6_label"].index
 _ETHERNET = {SLOT[name].index for name in ("dl_src", "dl_dst", "dl_type", "vlan_tci")}
@@ -194,14 +199,19 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
         bad = [slot for slot in found if NEED[slot] & ~allowed]
         if (found.get(_PACKET) or (0, 0))[0]:
             bad += [slot for slot in found if slot in _ETHERNET]
+        if (found.get(_MDTYPE) or (0, 0))[0] != 1:
+            # Open vSwitch leaves them out of what it sends
+            bad += [slot for slot in found if slot in _CONTEXTS and slot not in bad]
         if not bad:
+            if found.get(_PACKET, (1, 0))[0] == 0 and any(slot in _OF_PACKETS for slot in found):
+                del found[_PACKET]
             return found, tuple(dropped), tuple(refused)
         for slot in bad:
             del found[slot]
             later = (found.get(_FRAG) or (0, 0))[0] & 2 and slot in _TRANSPORT
             hard = (
                 later
-                or slot in _REFUSED
+                or (slot in _REFUSED and NEED[slot] & ~allowed)
                 or slot in _ETHERNET
                 or (slot == _LABEL and dl_type == 0x0800)
             )

@@ -192,8 +192,8 @@ def place(field: Field, value: int, mask: int) -> Placed:
             # Open vSwitch keeps eight bits of it.
             value &= 0xFF
         case "packet_type" if not value:
-            # Ethernet, which every packet of an Ethernet bridge is.
-            return ((_PACKET_TYPE, 0, 0, field.all_ones),)
+            # Ethernet, which a match on any header says already.
+            return ((_PACKET_TYPE, 0, field.all_ones, field.all_ones),)
         case "in_port_oxm" | "actset_output" | "in_port":
             mask = OFPP_NONE if mask else 0
             value &= mask

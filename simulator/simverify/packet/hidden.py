@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.packet import wire
+from simverify.packet import layers, wire
 from simverify.packet.fragment import fragment_of
 from simverify.packet.slots import BURIED, FRAGMENT_SHORT, QUOTED_NOTHING, QUOTED_TRACKABLE
 
@@ -36,7 +36,32 @@ def hidden_of(found: Frame, frame: bytes) -> dict[str, int]:
         slots |= _ip(found, frame)
     elif headers.get("dl_type") in (wire.ETH_MPLS, wire.ETH_MPLS_MCAST):
         slots["buried"] = _buried(found.payload)
+        if not slots["buried"]:
+            slots |= _behind(found.payload, 0)
+    elif headers.get("dl_type") == wire.ETH_NSH:
+        slots |= _nsh(found, frame)
     return {name: value for name, value in slots.items() if value}
+
+
+def _nsh(found: Frame, frame: bytes) -> dict[str, int]:
+    """Return the rest of an NSH header, and the packet behind it where a switch would see one."""
+    body = frame[layers.ETHERNET + 4 * len(found.tpids) :]
+    size = layers.nsh_size(body)
+    if size is None:
+        return {}
+    slots = {"nsh_more": layers.nsh_more(body, size)}
+    packet_type = layers.NEXT_PROTOCOL.get(found.headers.get("nsh_np", 0))
+    return slots if packet_type is None else slots | _behind(body[size:], packet_type)
+
+
+def _behind(packet: bytes, packet_type: int) -> dict[str, int]:
+    """Return what `wrapped` and `wrapped1` say of a packet behind the headers of another."""
+    frame = layers.as_frame(packet, packet_type)
+    if len(frame) < layers.ETHERNET:
+        return {}
+    inner = {**wire.parse(frame), **hidden(frame), "packet_type": packet_type}
+    behind = inner.pop("wrapped", 0)
+    return {"wrapped": layers.snapshot(inner), "wrapped1": behind}
 
 
 def _buried(packet: bytes) -> int:

@@ -9,9 +9,10 @@ Source: RFC 1624 (incremental update of checksums); RFC 791, 826, 4861, 8200, 92
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from simverify.packet import wire
+from simverify.packet import layers, wire
 from simverify.packet.slots import BURIED
 from simverify.packet.wire import VLAN_PRESENT, WireError, crc32c
 
@@ -30,8 +31,10 @@ _PORTS = {"tp_src": (0, 2), "tp_dst": (2, 2)}
 _ICMP = {"icmp_type": (0, 1), "icmp_code": (1, 1)}
 _MPLS = (wire.ETH_MPLS, wire.ETH_MPLS_MCAST)
 _LABELS = ("mpls_lse0", "mpls_lse1", "mpls_lse2")
-_IGNORED = ("damaged", "fragment", "quoted", "grown")
+_IGNORED = ("damaged", "fragment", "quoted", "grown", "packet_type", "bare_label")
 """Said of a frame, not written in it."""
+_LAYERS = {"wrapped", "wrapped1", "nsh_more"}
+"""Where one of these changes, headers with a whole packet behind them came or went."""
 _QUOTED = ("quoted_src", "quoted_dst", "quoted_sport", "quoted_dport")
 _CHECKSUM_AT = {wire.TCP: 16, wire.UDP: 6, wire.ICMPV6: 2, wire.ICMP: 2}
 _LEAST = {wire.TCP: 20, wire.UDP: 8, wire.ICMPV6: 4}
@@ -52,6 +55,8 @@ def rewrite(frame: bytes, before: Mapping[str, int], after: Mapping[str, int]) -
     changed = {name for name in {*before, *after} if before.get(name, 0) != after.get(name, 0)}
     if not changed:
         return frame
+    if changed & _LAYERS:
+        return _through_layers(frame, before, after)
     data = bytearray(frame)
     _put_tags(data, before, after)
     changed.difference_update({"vlan_tci", "vlan_tci1", "vlan_tpid", "vlan_tpid1", *_IGNORED})
@@ -68,6 +73,36 @@ def rewrite(frame: bytes, before: Mapping[str, int], after: Mapping[str, int]) -
     if changed:
         _upper(data, after, changed, tags)
     return bytes(data)
+
+
+def _through_layers(frame: bytes, before: Mapping[str, int], after: Mapping[str, int]) -> bytes:
+    """Write a packet with other headers in front: the innermost packet is the same one."""
+    olds, news = layers.layers_of(before), layers.layers_of(after)
+    packet = frame
+    for outer, inner in pairwise(olds):
+        packet = layers.as_frame(_behind(packet, outer), inner.get("packet_type", 0))
+    core = rewrite(packet, olds[-1], news[-1])
+    for outer, inner in zip(news[-2::-1], news[:0:-1], strict=True):
+        behind = layers.bare(core, inner.get("packet_type", 0))
+        if outer.get("dl_type") in _MPLS:
+            head = b"".join(struct.pack("!I", entry) for entry in _stack(outer))
+        else:
+            head = layers.nsh_bytes(outer)
+        addresses = outer.get("dl_dst", 0) << 48 | outer.get("dl_src", 0)
+        ethernet = bytearray(addresses.to_bytes(12, "big"))
+        _put_tags(ethernet, {}, outer)
+        core = bytes(ethernet) + struct.pack("!H", outer.get("dl_type", 0)) + head + behind
+    return core
+
+
+def _behind(frame: bytes, headers: Mapping[str, int]) -> bytes:
+    """Return what stands behind the labels or the NSH header of a frame."""
+    body = frame[layers.ETHERNET + 4 * _tag_count(headers) :]
+    if headers.get("dl_type") in _MPLS:
+        return body[4 * len(_stack(headers)) :]
+    size = layers.nsh_size(body)
+    assert size is not None
+    return body[size:]
 
 
 def _tag_count(headers: Mapping[str, int]) -> int:
@@ -154,6 +189,8 @@ def _upper(data: bytearray, after: Mapping[str, int], changed: set[str], tags: i
         _ipv4(data, l3, after, changed)
     elif dl_type == wire.ETH_IPV6:
         _ipv6(data, l3, after, changed)
+    elif dl_type == wire.ETH_NSH:
+        layers.write_nsh(data, l3, after, changed)
     if changed:
         raise WireError(f"a switch does not write {', '.join(sorted(changed))} of this frame")
 

@@ -178,8 +178,13 @@ _HIDDEN_ROWS: tuple[tuple[str, int], ...] = (
     ("quoted_dst", 128),
     ("quoted_sport", 32),
     ("quoted_dport", 32),
-    ("grown", 16),  # bytes of MPLS labels that were pushed since it came in, less those popped
+    ("grown", 16),  # bytes of headers that were put on since it came in, less those taken off
     ("buried", 902),  # what stands behind MPLS labels, see `BURIED`; 0 where that is not known
+    ("bare_label", 1),  # encap(mpls) put a label on, and nothing around it since
+    ("nsh_more", 1953),  # the rest of an NSH header: a 1 and then its bytes; 0 is none
+    # the packets behind headers that hold a whole one, see `INNER`; 0 where that is not known
+    ("wrapped", 4600),
+    ("wrapped1", 4600),  # behind the second of these headers
 )
 FRAGMENT_UNKNOWN, FRAGMENT_SHORT = 0, 1
 """Of a fragment: not known what it is, or one that reassembly refuses since it is too short."""
@@ -189,8 +194,17 @@ SLOTS: tuple[Slot, ...] = tuple(
     Slot(name, width, index) for index, (name, width) in enumerate(_SLOT_ROWS + _HIDDEN_ROWS)
 )
 SLOT: dict[str, Slot] = {slot.name: slot for slot in SLOTS}
+_PIPELINE = re.compile(
+    r"in_port|metadata|x?x?reg\d+|pkt_mark|skb_priority|dp_hash|recirc_id|conj_id|actset_output"
+    r"|ct_.*|tun_.*"
+)
 HIDDEN: tuple[Slot, ...] = SLOTS[len(_SLOT_ROWS) :]
 """The slots of the wire that no match sees; the tracker does, and VLAN tags keep their kind."""
+HEADERS: tuple[Slot, ...] = tuple(
+    slot for slot in SLOTS if slot not in HIDDEN and not _PIPELINE.fullmatch(slot.name)
+)
+"""The slots that are the packet on the wire, as far as a match sees it; other slots belong to the
+switch, or are hidden."""
 
 BURIED: tuple[Slot, ...] = tuple(
     SLOT[name]
@@ -203,3 +217,14 @@ BURIED: tuple[Slot, ...] = tuple(
 )
 """The slots that a push of an MPLS label hides; `buried` is a 1 and then their bits, last first."""
 assert sum(slot.width for slot in BURIED) + 1 == SLOT["buried"].width
+
+INNER: tuple[Slot, ...] = tuple(
+    slot
+    for slot in SLOTS
+    if slot.name not in ("grown", "wrapped", "wrapped1") and slot in (*HEADERS, *HIDDEN)
+)
+"""The slots of a packet that stands behind NSH, or behind a label as an Ethernet frame.
+
+`wrapped` is a 1 and then their bits, last first.
+"""
+assert sum(slot.width for slot in INNER) + 1 == SLOT["wrapped"].width

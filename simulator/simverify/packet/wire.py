@@ -4,7 +4,8 @@
 whose lengths do not add up leaves its slots out, and what follows it is payload. `build` writes
 lengths and checksums right.
 
-Not modelled: NSH, IGMP and tunnel headers are payload; IPv4 options are read over, never built.
+Not modelled: IGMP and tunnel headers are payload, and so is what stands behind NSH; IPv4 options
+are read over, never built.
 
 Source: ovs-fields(7); RFC 791, 826, 4443, 4861, 8200, 9293, 768, 9260.
 """
@@ -15,6 +16,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from simverify.packet import layers
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ ETH_RARP = 0x8035
 ETH_IPV6 = 0x86DD
 ETH_MPLS = 0x8847
 ETH_MPLS_MCAST = 0x8848
+ETH_NSH = layers.ETH_NSH
 ETH_NOT = 0x05FF
 """What `dl_type` says of an 802.3 frame that carries a length and no Ethertype."""
 
@@ -182,6 +185,8 @@ class _Builder:
             return self._ipv6()
         if dl_type in (ETH_MPLS, ETH_MPLS_MCAST):
             return self._mpls()
+        if dl_type == ETH_NSH:
+            return self._nsh()
         if dl_type < 0x600 and dl_type != ETH_NOT:
             raise WireError(f"dl_type={dl_type:#x} is no Ethertype")
         if dl_type in _VLAN_TYPES and not tagged:
@@ -204,6 +209,17 @@ class _Builder:
             if entry & 0x100:
                 return entries + self._payload
         raise WireError("an MPLS stack needs its bottom bit in one of mpls_lse0, 1, 2")
+
+    def _nsh(self) -> bytes:
+        taken = {name: self._take_value(name) for name in tuple(self._left) if name[:4] == "nsh_"}
+        behind = self._take_value("wrapped")
+        if not behind:
+            return layers.nsh_bytes(taken) + self._payload
+        inner = layers.restored(behind)
+        inner["wrapped"] = self._take_value("wrapped1")
+        packet_type = inner.pop("packet_type", 0)
+        frame = build(inner, payload=self._payload, rest=self._rest, tpids=self._tpids)
+        return layers.nsh_bytes(taken) + layers.bare(frame, packet_type)
 
     def _ipv4(self) -> bytes:
         source, target = self._take(32, "nw_src"), self._take(32, "nw_dst")
@@ -355,6 +371,10 @@ def dissect(frame: bytes, *, vlan_limit: int = 1) -> Frame:
         _read_ipv6(reading, body)
     elif dl_type in (ETH_MPLS, ETH_MPLS_MCAST):
         _read_mpls(reading, body)
+    elif dl_type == ETH_NSH:
+        size = layers.nsh_size(body)
+        reading.headers |= layers.nsh_fields(body)
+        reading.payload = body[size or 0 :]
     checksum: Checksum = "none"
     if reading.checks:
         checksum = "good" if all(reading.checks) else "bad"
