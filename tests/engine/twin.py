@@ -41,6 +41,8 @@ class Twin:
     choices: Choices = field(init=False)
     states: list[State] = field(init=False)
     sent: int = 0
+    seen: Seen = field(default_factory=list)
+    """What the switch has sent for the last frame."""
 
     def __post_init__(self) -> None:
         """Make the switch's bridge."""
@@ -53,15 +55,11 @@ class Twin:
         *,
         protocol: str = "OpenFlow13",
         frags: Frags = "normal",
+        real: bool = True,
     ) -> None:
-        """Give both the flows, and forget all that was."""
-        self.switch.ofctl("br0", "del-groups", protocol="OpenFlow15")
-        self.switch.ofctl("br0", "del-flows")
-        self.switch.ofctl("br0", "set-frags", frags)
-        if groups:
-            self.switch.add_groups("br0", groups, protocol="OpenFlow15")
-        self.switch.add_flows("br0", flows, protocol=protocol)
-        self.switch.flush_conntrack()
+        """Give both the flows, and forget all that was; unless `real`, the engine alone."""
+        if real:
+            self._load_real(flows, groups, protocol, frags)
         ports = {**PORTS, "LOCAL": OFPP_LOCAL}
         pipeline = Pipeline.of(
             parse_flows(flows, ports=ports).checked(), parse_groups(groups, ports=ports).checked()
@@ -72,12 +70,21 @@ class Twin:
         self.states = [State(self.machine.space.true, blank(self.machine.space))]
         self.sent = 0
 
+    def _load_real(self, flows: str, groups: str, protocol: str, frags: Frags) -> None:
+        self.switch.ofctl("br0", "del-groups", protocol="OpenFlow15")
+        self.switch.ofctl("br0", "del-flows")
+        self.switch.ofctl("br0", "set-frags", frags)
+        if groups:
+            self.switch.add_groups("br0", groups, protocol="OpenFlow15")
+        self.switch.add_flows("br0", flows, protocol=protocol)
+        self.switch.flush_conntrack()
+
     def send(self, port: int, frame: bytes) -> list[Out]:
         """Send a frame to both; demand one answer, and return it, sorted.
 
         Where the engine leaves a choice open, the switch's answer must be among its own.
         """
-        seen = self._frames(port, frame)
+        seen = self.seen = self._frames(port, frame)
         finals = self._run(port, frame)
         doubts = {leaf.reason for final in finals for leaf in _leaves(final, "unknown")}
         assert not doubts, doubts

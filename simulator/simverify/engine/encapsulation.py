@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from simverify.engine import headers, lifetime, outputs, recirculation, rehearsal, stacking
 from simverify.engine.outcome import Continue
+from simverify.engine.state import State
 from simverify.engine.tracking import MAX_RECIRCULATIONS
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOT
@@ -26,7 +27,7 @@ from simverify.packet.layers import (
     NSH_PACKET,
     more_bytes,
 )
-from simverify.packet.slots import INNER
+from simverify.packet.slots import INNER, WRAPPED
 from simverify.packet.wire import ETH_NOT
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
-    from simverify.engine.state import Run, Stack, State
+    from simverify.engine.state import Run, Stack
 
 _PACKET_TYPE, _DL_TYPE, _DL_SRC, _DL_DST, _TTL = (
     SLOT[name].index for name in ("packet_type", "dl_type", "dl_src", "dl_dst", "nsh_ttl")
@@ -42,9 +43,7 @@ _PACKET_TYPE, _DL_TYPE, _DL_SRC, _DL_DST, _TTL = (
 _TCI, _TPID, _MDTYPE, _MORE = (
     SLOT[name].index for name in ("vlan_tci", "vlan_tpid", "nsh_mdtype", "nsh_more")
 )
-_WRAPPED, _WRAPPED1, _BURIED, _BARE = (
-    SLOT[name].index for name in ("wrapped", "wrapped1", "buried", "bare_label")
-)
+_BURIED, _BARE = SLOT["buried"].index, SLOT["bare_label"].index
 _MPLS = {"mpls": 0x8847, "mpls_mc": 0x8848}
 _IP = {0x0800: 0, 0x86DD: 2}
 """Ethertype -> the label that says no more than it."""
@@ -67,11 +66,6 @@ def run(
         yield from _decrement(ex, state, frame, below, rest)
         return
     state.stack = rest
-    if not state.rehearsing and (
-        rehearsal.leaks(state, frame) or rehearsal.unrestored(state, clones=False)
-    ):
-        yield from ex.give_up(state, frame, _UNRESTORED)
-        return
     match action:
         case ofp.Encap("ethernet"):
             yield from _encap_ethernet(ex, state, frame)
@@ -94,6 +88,16 @@ def _settled(ex: Executor, state: State) -> Iterator[State]:
         yield part
 
 
+def _changed(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
+    """Go on with a packet that has another header."""
+    if not state.rehearsing and (
+        rehearsal.leaks(state, frame) or rehearsal.unrestored(state, clones=False)
+    ):
+        yield from ex.give_up(state, frame, _UNRESTORED)
+        return
+    yield Continue(state)
+
+
 def _put(ex: Executor, state: State, slot: int, value: int) -> None:
     state.put(slot, ex.space.constant(state.slots[slot].width, value))
 
@@ -111,7 +115,7 @@ def _encap_ethernet(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]
     for slot in (_PACKET_TYPE, _DL_SRC, _DL_DST, _BARE):
         state.put(slot, ex.blank[slot])
     headers.grow(ex, state, ETHERNET)
-    yield Continue(state)
+    yield from _changed(ex, state, frame)
 
 
 def _decap_ethernet(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
@@ -134,7 +138,7 @@ def _decap_ethernet(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]
     for slot in (_DL_SRC, _DL_DST, _TCI, _TPID):
         named.put(slot, ex.blank[slot])
     headers.grow(ex, named, -ETHERNET)
-    yield Continue(named)
+    yield from _changed(ex, named, frame)
 
 
 # NSH
@@ -156,7 +160,7 @@ def _encap_nsh(
         if part is None:
             continue
         if not _wrap(ex, part):
-            reason = "a packet with two tags, or behind more headers than two: not modelled"
+            reason = "a packet with two tags, or behind more headers than three: not modelled"
             yield from ex.give_up(part, frame, reason)
             continue
         mdtype = int(named.get("md_type", str(MD1)), 0)
@@ -169,7 +173,7 @@ def _encap_nsh(
         if mdtype == MD2:
             _put(ex, part, _MORE, _tlvs([text for name, text in properties if name == "tlv"]))
         headers.grow(ex, part, _nsh_length(part))
-        yield Continue(part)
+        yield from _changed(ex, part, frame)
     if rest is not None:
         reason = "encap(nsh) of what is no Ethernet, IP or NSH: the switch drops the packet"
         yield from stacking.refused(ex, rest, frame, reason)
@@ -183,7 +187,7 @@ def _tlvs(texts: list[str]) -> int:
         body = bytes.fromhex(value.removeprefix("0x"))
         data += int(class_, 0).to_bytes(2, "big") + bytes((int(type_, 0), len(body))) + body
         data += bytes(-len(body) % 4)
-    return 1 << 8 * len(data) | int.from_bytes(data, "big") if data else 0
+    return 1 << 8 * len(data) | int.from_bytes(data, "big")
 
 
 def _nsh_length(state: State) -> int:
@@ -194,7 +198,8 @@ def _nsh_length(state: State) -> int:
 
 def _wrap(ex: Executor, state: State) -> bool:
     """Put the whole packet out of sight; False where the model has no room for it."""
-    if state.slots[_WRAPPED1] is not ex.blank[_WRAPPED1] or outputs.tag_behind_tag(ex, state):
+    last = WRAPPED[-1].index
+    if state.slots[last] is not ex.blank[last] or outputs.tag_behind_tag(ex, state):
         return False
     tci = state.slots[_TCI]
     if not tci.known & _TAGGED:
@@ -203,26 +208,27 @@ def _wrap(ex: Executor, state: State) -> bool:
         # `length` is without the tag, as long as it is seen
         headers.grow(ex, state, 4)
     vec = ex.space.constant(1, 1)
-    behind = state.slots[_WRAPPED]
+    behind = [state.slots[slot.index] for slot in WRAPPED]
     for slot in INNER:
         vec = ex.space.join(vec, state.slots[slot.index])
         state.put(slot.index, ex.blank[slot.index])
-    state.put(_WRAPPED, vec)
-    state.put(_WRAPPED1, behind)
+    for slot, packet in zip(WRAPPED, (vec, *behind), strict=False):
+        state.put(slot.index, packet)
     return True
 
 
 def _unwrap(ex: Executor, state: State) -> bool:
     """Show what stands behind; False where that is not known."""
-    vec = state.slots[_WRAPPED]
+    vec, *behind = (state.slots[slot.index] for slot in WRAPPED)
     if not vec.bits[-1]:
         return False
     at = 0
     for slot in reversed(INNER):
         state.put(slot.index, ex.space.slice(vec, at, slot.width))
         at += slot.width
-    state.put(_WRAPPED, state.slots[_WRAPPED1])
-    state.put(_WRAPPED1, ex.blank[_WRAPPED1])
+    last = ex.blank[WRAPPED[-1].index]
+    for slot, packet in zip(WRAPPED, (*behind, last), strict=True):
+        state.put(slot.index, packet)
     tci = state.slots[_TCI]
     if not tci.known & _TAGGED:
         return False
@@ -286,21 +292,29 @@ def _decap_nsh(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
 
 
 def _shown(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
-    """Go on with the packet that stood behind a header: the switch reads it by recirculating."""
+    """Go on with the packet that stood behind a header."""
+    for part in _seen_again(ex, state, frame):
+        if not isinstance(part, State):
+            yield part
+        elif _unwrap(ex, part):
+            yield Continue(part)
+        else:
+            yield from ex.give_up(part, frame, "what stands behind the header is not known")
+
+
+def _seen_again(ex: Executor, state: State, frame: Run) -> Iterator[State | Outcome]:
+    """Recirculate, so that the switch reads what stood behind a header; or say why not."""
     if state.rehearsing:
         yield from recirculation.rehearsed(ex, state, frame, "a decap that recirculates")
         return
-    if rehearsal.unrestored(state, clones=True) or state.actset:
+    alone = not (rehearsal.unrestored(state, clones=True) or rehearsal.leaks(state, frame))
+    if not alone or state.actset:
         yield from ex.give_up(state, frame, _UNRESTORED)
-        return
-    if not _unwrap(ex, state):
-        yield from ex.give_up(state, frame, "what stands behind the header is not known")
-        return
-    recirculation.again(state)
-    if state.recircs > MAX_RECIRCULATIONS:
+    elif state.recircs == MAX_RECIRCULATIONS:
         yield from ex.give_up(state, frame, "decap at the seventh recirculation is not modelled")
-        return
-    yield Continue(state)
+    else:
+        recirculation.again(state)
+        yield state
 
 
 # MPLS
@@ -322,7 +336,7 @@ def _encap_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Itera
             yield from ex.give_up(state, frame, "encap(mpls) of a tagged packet is not modelled")
             return
         if not _wrap(ex, state):
-            yield from ex.give_up(state, frame, "more headers than two are not modelled")
+            yield from ex.give_up(state, frame, "more headers than three are not modelled")
             return
         headers.grow(ex, state, headers.LABEL)
     elif dl_type in _IP:
@@ -334,7 +348,7 @@ def _encap_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Itera
     _put(ex, state, _DL_TYPE, ethertype)
     _put(ex, state, _PACKET_TYPE, 1 << 16 | ethertype)
     _put(ex, state, _BARE, 1)
-    yield Continue(state)
+    yield from _changed(ex, state, frame)
 
 
 def _encap_label(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
@@ -353,7 +367,7 @@ def _encap_label(ex: Executor, state: State, frame: Run, ethertype: int) -> Iter
     headers.another_label(ex, state, count)
     _put(ex, state, _DL_TYPE, ethertype)
     _put(ex, state, _PACKET_TYPE, 1 << 16 | ethertype)
-    yield Continue(state)
+    yield from _changed(ex, state, frame)
 
 
 def _decap_mpls(
@@ -378,7 +392,7 @@ def _decap_mpls(
         assert packet_type is not None
         _put(ex, state, _DL_TYPE, packet_type & 0xFFFF)
         _put(ex, state, _PACKET_TYPE, packet_type)
-        yield Continue(state)
+        yield from _changed(ex, state, frame)
     elif packet_type == 0:
         yield from _shown(ex, state, frame)
     else:
@@ -389,23 +403,18 @@ def _unearthed(
     ex: Executor, state: State, frame: Run, packet_type: int | None
 ) -> Iterator[Outcome]:
     """Go on with the IP packet behind the last label."""
-    if state.rehearsing:
-        yield from recirculation.rehearsed(ex, state, frame, "a decap that recirculates")
-        return
-    if rehearsal.unrestored(state, clones=True) or state.actset:
-        yield from ex.give_up(state, frame, _UNRESTORED)
-        return
     if not state.slots[_BURIED].bits[-1]:
         yield from ex.give_up(state, frame, "what stands behind the MPLS label is not known")
         return
-    headers.unearth(ex, state)
-    found = state.slots[_DL_TYPE]
-    if not found.constant or packet_type != 1 << 16 | found.value:
-        yield from ex.give_up(state, frame, "decap of MPLS to another type than what is behind it")
-        return
-    _put(ex, state, _PACKET_TYPE, packet_type)
-    recirculation.again(state)
-    if state.recircs > MAX_RECIRCULATIONS:
-        yield from ex.give_up(state, frame, "decap at the seventh recirculation is not modelled")
-        return
-    yield Continue(state)
+    for part in _seen_again(ex, state, frame):
+        if not isinstance(part, State):
+            yield part
+            continue
+        headers.unearth(ex, part)
+        found = part.slots[_DL_TYPE]
+        if packet_type is None or not found.constant or packet_type != 1 << 16 | found.value:
+            reason = "decap of MPLS to another type than what is behind it"
+            yield from ex.give_up(part, frame, reason)
+            continue
+        _put(ex, part, _PACKET_TYPE, packet_type)
+        yield Continue(part)

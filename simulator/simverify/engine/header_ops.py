@@ -27,6 +27,8 @@ _IP_ANY = Need(SLOT["dl_type"].index, 0xFFFF, (0x0800, 0x86DD))
 _MPLS = Need(SLOT["dl_type"].index, 0xFFFF, (0x8847, 0x8848))
 _NSH = Need(SLOT["dl_type"].index, 0xFFFF, (0x894F,))
 _ETHERNET = Need(SLOT["packet_type"].index, 0xFFFFFFFF, (0,))
+_UNREAD = Need(SLOT["nsh_mdtype"].index, 0xFF, (0,))
+_ODD_CONTEXT = Need(_UNREAD.slot, _UNREAD.mask, (1, 2), none_of=True)
 _NO_ETHERNET = Need(_ETHERNET.slot, _ETHERNET.mask, (0,), none_of=True)
 _NOT_LATER = Need(SLOT["nw_frag"].index, 2, (0,))
 _PRESENT = SLOT["tun_metadata_present"].index
@@ -114,6 +116,17 @@ def there(space: Space, field: Field) -> Iterator[tuple[int, int, Vec]]:
     """Yield the bit that says that a tunnel has an option, if the field is one: (slot, bit, 1)."""
     if field.name.startswith("tun_metadata"):
         yield _PRESENT, int(field.name[12:]), space.constant(1, 1)
+
+
+def odd_nsh(field: Field) -> Iterator[Op]:
+    """Yield what asks for NSH that is not of the types that a switch knows, if a field is of it.
+
+    A write of a header that it cannot read, or of a context that is none, is unknown.
+    """
+    if field.prerequisite.name == "NSH":
+        context = field.name.startswith("nsh_c")
+        yield Require((_ODD_CONTEXT if context else _UNREAD,), 1)
+        yield Unmodelled(f"on {field.name} of NSH of another type than 1 and 2")
 
 
 def ip_any() -> tuple[Need, ...]:

@@ -456,7 +456,8 @@ class Compiler:
 
         there = [Write(*place) for place in header_ops.there(self._space, fields[-1])]
         needs = header_ops.needs_of(*fields, foreign=self.foreign)
-        yield from header_ops.guarded(needs, (*ops, *there))
+        odd = header_ops.odd_nsh(fields[-1])
+        yield from header_ops.guarded(needs, (*odd, *ops, *there))
 
     def _masked(self, field: Field, value: int, mask: int) -> Iterator[Write]:
         for start, width in _runs(mask):

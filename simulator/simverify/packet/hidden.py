@@ -55,13 +55,12 @@ def _nsh(found: Frame, frame: bytes) -> dict[str, int]:
 
 
 def _behind(packet: bytes, packet_type: int) -> dict[str, int]:
-    """Return what `wrapped` and `wrapped1` say of a packet behind the headers of another."""
+    """Return what the slots of `WRAPPED` say of a packet behind the headers of another."""
     frame = layers.as_frame(packet, packet_type)
     if len(frame) < layers.ETHERNET:
         return {}
     inner = {**wire.parse(frame), **hidden(frame), "packet_type": packet_type}
-    behind = inner.pop("wrapped", 0)
-    return {"wrapped": layers.snapshot(inner), "wrapped1": behind}
+    return layers.behind_another(inner)
 
 
 def _buried(packet: bytes) -> int:

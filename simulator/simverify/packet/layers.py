@@ -1,7 +1,7 @@
 """Packets that stand behind headers of another: NSH, or a label in front of a whole frame.
 
 What stands behind is out of sight until the header in front goes; a packet's slots carry it in
-`wrapped`, and what stands behind two such headers in `wrapped1`.
+`wrapped`, and what stands behind two and three such headers in `wrapped1` and `wrapped2`.
 
 Source: RFC 8300 (NSH); measured on Open vSwitch 3.1.0.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.packet.slots import INNER
+from simverify.packet.slots import INNER, WRAPPED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,9 +48,19 @@ def restored(value: int) -> dict[str, int]:
 
 def layers_of(headers: Mapping[str, int]) -> list[dict[str, int]]:
     """Return the slots of each packet in a packet, the outermost first."""
-    found = [{n: v for n, v in headers.items() if not n.startswith("wrapped")}]
-    found += [restored(v) for n in ("wrapped", "wrapped1") if (v := headers.get(n, 0))]
+    behind = [slot.name for slot in WRAPPED]
+    found = [{name: value for name, value in headers.items() if name not in behind}]
+    found += [restored(value) for name in behind if (value := headers.get(name, 0))]
     return found
+
+
+def behind_another(inner: Mapping[str, int]) -> dict[str, int]:
+    """Return what the slots of `WRAPPED` are of a packet with this one behind its header.
+
+    Of more packets behind each other than there are slots the innermost are left out.
+    """
+    values = (snapshot(inner), *(inner.get(slot.name, 0) for slot in WRAPPED))
+    return {slot.name: value for slot, value in zip(WRAPPED, values, strict=False) if value}
 
 
 def nsh_fields(body: bytes) -> dict[str, int]:
@@ -87,8 +97,9 @@ def nsh_size(body: bytes) -> int | None:
 
 def nsh_more(body: bytes, size: int) -> int:
     """Return what of an NSH header no match sees, as the value of a slot."""
-    more = b"" if body[2] == MD1 else body[NSH_BASE:size]
-    return 1 << 8 * len(more) | int.from_bytes(more, "big") if more else 0
+    if body[2] == MD1:
+        return 0
+    return 1 << 8 * (size - NSH_BASE) | int.from_bytes(body[NSH_BASE:size], "big")
 
 
 def nsh_bytes(headers: Mapping[str, int]) -> bytes:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from simverify.packet import layers, wire
-from simverify.packet.slots import BURIED
+from simverify.packet.slots import BURIED, WRAPPED
 from simverify.packet.wire import VLAN_PRESENT, WireError, crc32c
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ _PORTS = {"tp_src": (0, 2), "tp_dst": (2, 2)}
 _ICMP = {"icmp_type": (0, 1), "icmp_code": (1, 1)}
 _MPLS = (wire.ETH_MPLS, wire.ETH_MPLS_MCAST)
 _LABELS = ("mpls_lse0", "mpls_lse1", "mpls_lse2")
+_TAGS = {"vlan_tci", "vlan_tci1", "vlan_tpid", "vlan_tpid1"}
 _IGNORED = ("damaged", "fragment", "quoted", "grown", "packet_type", "bare_label")
 """Said of a frame, not written in it."""
-_LAYERS = {"wrapped", "wrapped1", "nsh_more"}
+_LAYERS = {"nsh_more", *(slot.name for slot in WRAPPED)}
 """Where one of these changes, headers with a whole packet behind them came or went."""
 _QUOTED = ("quoted_src", "quoted_dst", "quoted_sport", "quoted_dport")
 _CHECKSUM_AT = {wire.TCP: 16, wire.UDP: 6, wire.ICMPV6: 2, wire.ICMP: 2}
@@ -53,13 +54,16 @@ def rewrite(frame: bytes, before: Mapping[str, int], after: Mapping[str, int]) -
         WireError: a change that no action of a switch makes.
     """
     changed = {name for name in {*before, *after} if before.get(name, 0) != after.get(name, 0)}
+    changed.difference_update(_IGNORED)
     if not changed:
         return frame
     if changed & _LAYERS:
         return _through_layers(frame, before, after)
     data = bytearray(frame)
-    _put_tags(data, before, after)
-    changed.difference_update({"vlan_tci", "vlan_tci1", "vlan_tpid", "vlan_tpid1", *_IGNORED})
+    if changed & _TAGS:
+        # else a bit of a tag that no switch reads stays as it is
+        _put_tags(data, before, after)
+    changed.difference_update(_TAGS)
     tags = _tag_count(after)
     if "buried" in changed:
         return _across_labels(data, before, after, tags)

@@ -181,10 +181,11 @@ _HIDDEN_ROWS: tuple[tuple[str, int], ...] = (
     ("grown", 16),  # bytes of headers that were put on since it came in, less those taken off
     ("buried", 902),  # what stands behind MPLS labels, see `BURIED`; 0 where that is not known
     ("bare_label", 1),  # encap(mpls) put a label on, and nothing around it since
-    ("nsh_more", 1953),  # the rest of an NSH header: a 1 and then its bytes; 0 is none
+    ("nsh_more", 1953),  # of NSH other than type 1: a 1 and then the rest of the header's bytes
     # the packets behind headers that hold a whole one, see `INNER`; 0 where that is not known
     ("wrapped", 4600),
     ("wrapped1", 4600),  # behind the second of these headers
+    ("wrapped2", 4600),
 )
 FRAGMENT_UNKNOWN, FRAGMENT_SHORT = 0, 1
 """Of a fragment: not known what it is, or one that reassembly refuses since it is too short."""
@@ -218,10 +219,12 @@ BURIED: tuple[Slot, ...] = tuple(
 """The slots that a push of an MPLS label hides; `buried` is a 1 and then their bits, last first."""
 assert sum(slot.width for slot in BURIED) + 1 == SLOT["buried"].width
 
+WRAPPED: tuple[Slot, ...] = tuple(SLOT[name] for name in ("wrapped", "wrapped1", "wrapped2"))
+"""The slots of the packets that stand behind others, the outermost of them first."""
 INNER: tuple[Slot, ...] = tuple(
     slot
     for slot in SLOTS
-    if slot.name not in ("grown", "wrapped", "wrapped1") and slot in (*HEADERS, *HIDDEN)
+    if slot in (*HEADERS, *HIDDEN) and slot.name != "grown" and slot not in WRAPPED
 )
 """The slots of a packet that stands behind NSH, or behind a label as an Ethernet frame.
 

@@ -216,7 +216,7 @@ class _Builder:
         if not behind:
             return layers.nsh_bytes(taken) + self._payload
         inner = layers.restored(behind)
-        inner["wrapped"] = self._take_value("wrapped1")
+        inner |= {"wrapped": self._take_value("wrapped1"), "wrapped1": self._take_value("wrapped2")}
         packet_type = inner.pop("packet_type", 0)
         frame = build(inner, payload=self._payload, rest=self._rest, tpids=self._tpids)
         return layers.nsh_bytes(taken) + layers.bare(frame, packet_type)
