@@ -231,13 +231,13 @@ def test_normal_floods_multicast_and_knows_seeded_addresses() -> None:
 def test_an_action_without_a_model_is_unknown_and_names_its_flow() -> None:
     """It ends what reaches it; packets of other flows are not touched."""
     bench = Bench("""
-        priority=2,tcp,tp_dst=80 actions=encap(nsh(md_type=1)),output:2
+        priority=2,tcp,tp_dst=80 actions=encap(mpls),decap,output:2
         priority=1 actions=output:3
     """)
     (final,) = bench.run(bench.concrete())
     (leaf,) = leaves(final)
     assert leaf.kind == "unknown"
-    assert "Encap" in leaf.reason
+    assert "decap" in leaf.reason
     assert leaf.flow is not None
     assert leaf.flow.priority == 2
     assert bench.send(tp_dst=81) == ["p3"]
