@@ -77,7 +77,7 @@ class Conjunctions:
     others: Sequence[Rule]
     file_order: bool
     _negated: list[int] = field(init=False)
-    _answers: dict[Rule, Rule] = field(init=False)
+    _answers: dict[Rule, Rule] = field(default_factory=dict)
     """Those flows without their conj_id, as flows of a mask of their own."""
     _by_value: _MemberIndex | None = None
     _turns: list[Member] = field(default_factory=list)
@@ -85,15 +85,19 @@ class Conjunctions:
 
     def __post_init__(self) -> None:
         self._negated = [-rule.priority for rule in self.others]
-        self._answers = {
-            rule: replace(
+
+    def _answer(self, number: int, rule: Rule) -> Rule:
+        """Return what a look-up with a conj_id finds in place of a flow that asks for it."""
+        if conj_id_of(rule) is None:
+            return rule
+        found = self._answers.get(rule)
+        if found is None:
+            found = self._answers[rule] = replace(
                 rule,
                 checks=tuple(check for check in rule.checks if check[0] != _CONJ_ID),
                 subtable=FIRST_SUBTABLE + number,
             )
-            for number, rules in self.answers.items()
-            for rule in rules
-        }
+        return found
 
     @classmethod
     def of(
@@ -224,7 +228,7 @@ class Conjunctions:
                 return
             taken = self.space.false
             for rule in rules:
-                answer = self._answers.get(rule, rule)
+                answer = self._answer(number, rule)
                 where = rest & matched(answer)
                 if where.satisfiable():
                     taken = taken | where

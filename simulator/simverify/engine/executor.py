@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from simverify.engine.profile import Profile
     from simverify.engine.program import Compiler
     from simverify.engine.state import Frame
+    from simverify.engine.trail import Trail
     from simverify.engine.watch import Watch
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
@@ -75,6 +76,7 @@ class Executor:
         profile: counts where the time goes.
         terse: keep of what happens only how it ends: classes that differ in the way alone are one;
             and suppose that no packet is from the very address and port that it is to.
+        trail: notes what packets meet.
         gathering: where copies go that end or leave over a link, each for itself; they are not
             followed, and the final states say nothing.
     """
@@ -91,11 +93,12 @@ class Executor:
     terse: bool = False
     gathering: Gathering | None = None
     profile: Profile | None = None
+    trail: Trail | None = None
     conntrack: Conntrack = field(init=False)
     blank: tuple[Vec, ...] = field(init=False)
     decrements: dict[Vec, tuple[Vec, Set]] = field(default_factory=dict)
     looked_up: int = 0
-    _liveness: dict[int, Liveness] = field(default_factory=dict)
+    liveness: dict[int, Liveness] = field(default_factory=dict)
     alike: dict[tuple[int, int, prog.Program], Flow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -127,7 +130,7 @@ class Executor:
 
         def wait(state: State, table: int) -> None:
             if self.terse and state.unswapped is None:
-                alive = self._alive(state.bridge)
+                alive = self.alive(state.bridge)
                 state.slots = alive.prune(state.slots, table, state.stack)
             key = (table, *state.key())
             found = waiting.get(key)
@@ -200,11 +203,12 @@ class Executor:
         self._conserve(began, kept, done)
         return done
 
-    def _alive(self, bridge: int) -> Liveness:
-        found = self._liveness.get(bridge)
+    def alive(self, bridge: int) -> Liveness:
+        """Return what is alive in a bridge."""
+        found = self.liveness.get(bridge)
         if found is None:
             found = Liveness(self.space, self.compiler, self.bridges[bridge])
-            self._liveness[bridge] = found
+            self.liveness[bridge] = found
         return found
 
     def _conserve(self, began: Set, kept: set[int], finals: Sequence[State]) -> None:

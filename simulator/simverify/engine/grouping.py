@@ -167,6 +167,8 @@ def alive(ex: Executor, state: State, bucket: Bucket, depth: int = 0) -> bool:
     port, group = bucket.watch_port, bucket.watch_group
     if port is None and group is None:
         return True
+    if ex.trail is not None:
+        ex.trail.output(state, None)
     if port in bridge.ports and port not in bridge.down:
         return True
     watched = None if group is None else bridge.groups.get(group)

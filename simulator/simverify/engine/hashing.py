@@ -81,6 +81,8 @@ def link(ex: Executor, state: State, frame: Run, op: prog.Link) -> Iterator[Outc
 
 def member(ex: Executor, state: State, frame: Run, op: prog.Member) -> Iterator[Outcome]:
     """`bundle`: any of the members that are up, or the first of them."""
+    if ex.trail is not None:
+        ex.trail.output(state, None)
     bridge = ex.bridges[state.bridge]
     up = tuple(port for port in op.action.members if _up(bridge, port))
     if op.action.algorithm == "active_backup" or len(up) < 2:

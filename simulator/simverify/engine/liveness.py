@@ -17,12 +17,12 @@ from simverify.openflow.actions import LearnMatch
 from simverify.packet.fields import OFPP_TABLE, SLOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping
 
     from simverify.engine.bridge import Bridge
-    from simverify.engine.program import Bits, Compiler, Program
+    from simverify.engine.program import Bits, Compiler
     from simverify.engine.state import Slots, Stack
-    from simverify.engine.table import Check, Rule, Table
+    from simverify.engine.table import Check
     from simverify.engine.value_classes import Compared
     from simverify.space import Space, Vec
 
@@ -75,9 +75,9 @@ class Liveness:
         self._learnt: dict[int, int] = {}
         self._asked: dict[tuple[int, Stack | None], tuple[tuple[int, Compared], ...]] = {}
         self._read = 0
+        self._digests = {number: table.digest() for number, table in bridge.tables.items()}
         self._settle()
-        rules = {number: list(_rules(table)) for number, table in bridge.tables.items()}
-        self._values = ValueClasses(compiler, bridge, rules)
+        self._values = ValueClasses(compiler, bridge, self._digests)
 
     def never_read(self) -> frozenset[int]:
         """Return the slots of which nothing reads a bit, whatever the order: writes are lost."""
@@ -113,6 +113,23 @@ class Liveness:
                     new[slot] = self._space.constant(vec.width, value)
         return slots if new is None else tuple(new)
 
+    def known(
+        self, table: int, stack: Stack | None
+    ) -> tuple[Mapping[int, int], Mapping[int, Compared]]:
+        """Return what can be trusted of a state after `prune`, where it is not all.
+
+        Returns:
+            slot -> the bits that are alive; slot -> the comparisons that its value still tells
+            apart from others.
+        """
+        dying = self._dying.get((table, stack))
+        if dying is None:
+            dying = self._dying[table, stack] = self._dead(table, stack)
+        asked = self._asked.get((table, stack))
+        if asked is None:
+            asked = self._asked[table, stack] = self._values.asked(table, stack)
+        return dict(dying), dict(asked)
+
     def _kept(self, vec: Vec, kept: int) -> Vec:
         found = self._pruned.get((vec, kept))
         if found is None:
@@ -136,10 +153,8 @@ class Liveness:
         return tuple(found)
 
     def _settle(self) -> None:
-        kinds = {number: tuple(_kinds(table)) for number, table in self._bridge.tables.items()}
-        for number, table in self._bridge.tables.items():
-            for checks in {rule.checks for rule in _rules(table)}:
-                self._live[number] |= _checked(checks)
+        for number, digest in self._digests.items():
+            self._live[number] |= _checked([(slot, 0, m) for slot, m in digest.masks.items()])
             self._read |= self._live[number]
         changed = True
         while changed:
@@ -147,7 +162,7 @@ class Liveness:
             self._groups = {}
             for number in sorted(self._live, reverse=True):
                 live = self._live[number] | self._learnt.get(number, 0)
-                for program in kinds[number]:
+                for program in self._digests[number].kinds.values():
                     live |= self._before(program.ops, 0, number)
                 if live != self._live[number]:
                     self._live[number] = live
@@ -221,20 +236,3 @@ class Liveness:
                 found |= self._before(program.ops, 0, table)
             self._groups[group_id] = found
         return found
-
-
-def _rules(table: Table) -> Iterator[Rule]:
-    yield from table.rules
-    if table.conjunctions is not None:
-        for members in table.conjunctions.members.values():
-            yield from (member.rule for member in members)
-
-
-def _kinds(table: Table) -> Iterator[Program]:
-    """Yield a program of each shape: what is alive does not depend on constants."""
-    seen = set()
-    for rule in table.rules:
-        kind = tuple([row.shape for row in rule.rows])
-        if kind not in seen:
-            seen.add(kind)
-            yield rule.program

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from simverify.engine.executor import Executor
-    from simverify.engine.state import State
+    from simverify.engine.state import Learned, State
     from simverify.engine.table import Hit, Level
     from simverify.space import Set
 
@@ -36,16 +36,32 @@ def _matched(ex: Executor, state: State, number: int) -> Iterator[tuple[State, i
     """Split a state by the table's flows, and act on each part."""
     bridge = ex.bridges[state.bridge]
     table = bridge.tables.get(number)
-    rest = state.cond
     learned = tuple(
         [flow for flow in state.learned if (flow.bridge, flow.table) == (state.bridge, number)]
     )
     if learned and table is not None:
         # a table that has changed may have another order of its subtables
         table = table.unordered()
-    levels: Sequence[Level] = ()
+    if ex.trail is not None:
+        ex.trail.look_up(ex, state, number)
+    parts: Sequence[tuple[Set | None, Sequence[Level]]] = ((None, ()),)
     if table is not None:
-        levels = table.levels(state.slots, state.drawn.count((state.bridge, number)))
+        parts = table.parts(state.slots, state.drawn.count((state.bridge, number)))
+    for region, levels in parts:
+        now = state if region is None else state.copy(state.cond & region)
+        if now.cond.satisfiable():
+            yield from _split(ex, now, number, levels, learned)
+
+
+def _split(
+    ex: Executor,
+    state: State,
+    number: int,
+    levels: Sequence[Level],
+    learned: tuple[Learned, ...],
+) -> Iterator[tuple[State, int | None]]:
+    """Split a state by the relations of a table, and act on each part."""
+    rest = state.cond
     now = (state.packet, state.passes)
     visible = [flow for flow in learned if (flow.packet, flow.at) < now]
     if visible:

@@ -49,6 +49,8 @@ _RESERVED = (
 
 def normal(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
     """Run NORMAL."""
+    if ex.trail is not None:
+        ex.trail.output(state, None)
     bridge = ex.bridges[state.bridge]
     in_port, tci = state.slots[_IN_PORT], state.slots[_VLAN]
     if not in_port.constant or not tci.constant:

@@ -54,6 +54,8 @@ def output(
     ex: Executor, state: State, frame: Run, port: int, max_len: int | None = None
 ) -> Iterator[Outcome]:
     """Output to a port by number, of no more than `max_len` bytes."""
+    if ex.trail is not None:
+        ex.trail.output(state, ex.space.constant(_PORT_BITS, port))
     in_port = state.slots[_IN_PORT]
     if port == OFPP_IN_PORT:
         yield from _to_bits(ex, state, frame, in_port)
@@ -241,6 +243,8 @@ def _to_bits(
         vec: the port's number.
         back: it may go back where it came from; else what would is dropped.
     """
+    if ex.trail is not None:
+        ex.trail.output(state, vec)
     if vec.constant:
         yield from _to_port(ex, state, vec.value)
         return
@@ -302,6 +306,8 @@ def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome
         yield from normal.normal(ex, state, frame)
         return
     assert kind in (OFPP_FLOOD, OFPP_ALL)
+    if ex.trail is not None:
+        ex.trail.output(state, None)
     bridge = ex.bridges[state.bridge]
     in_port = state.slots[_IN_PORT]
     if not in_port.constant:

@@ -18,14 +18,16 @@ from simverify.engine.program import (
     Program,
     Track,
     Write,
+    WriteSet,
 )
+from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from simverify.engine.program import Compiler, Op
-    from simverify.openflow.actions import Nat
+    from simverify.openflow.actions import Action, Nat
     from simverify.openflow.flow import GroupEntry
     from simverify.space import Set, Space, Vec
 
@@ -121,6 +123,34 @@ def by_hash(group: GroupEntry) -> bool:
         and any(bucket.weight != 0 for bucket in group.buckets)
         and all(b.watch_port is None and b.watch_group is None for b in group.buckets)
     )
+
+
+def mentions(program: Program, groups: Container[int]) -> bool:
+    """Whether a program leads into one of some groups."""
+    for op in program.ops:
+        match op:
+            case EnterGroup(group_id):
+                if group_id in groups:
+                    return True
+            case Isolated(inner):
+                if mentions(inner, groups):
+                    return True
+            case WriteSet(actions):
+                if any(names(action, groups) for action in actions):
+                    return True
+            case _:
+                # no other operation holds a group
+                pass
+    return False
+
+
+def names(action: Action, groups: Container[int]) -> bool:
+    """Whether an action leads into one of some groups."""
+    if isinstance(action, ofp.Group):
+        return action.group_id in groups
+    if isinstance(action, (ofp.Clone, ofp.WriteActions)):
+        return any(names(inner, groups) for inner in action.actions)
+    return False
 
 
 def taken(space: Space, bits: Vec, row: Row) -> Set:

@@ -15,22 +15,28 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import sharing
 from simverify.engine.conjunction import FIRST_SUBTABLE, Conjunctions, Member, parts_of
+from simverify.engine.digest import Digest
 from simverify.engine.program import NOWHERE, Program, pieces, whole
+from simverify.openflow.pipeline import mask_of
 from simverify.packet.fields import SLOT
 from simverify.packet.slots import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from simverify.engine.patch import Patch
     from simverify.engine.program import Compiler
     from simverify.engine.sharing import Row
     from simverify.openflow.flow import Flow, GroupEntry, Match
-    from simverify.openflow.pipeline import FlowTable
+    from simverify.openflow.pipeline import FlowTable, Mask
     from simverify.space import Set, Space, Vec
 
 Slots = tuple["Vec", ...]
 Check = tuple[int, int, int]
 """(slot index, value, mask): the slot's bits of mask equal value."""
+
+Parts = tuple[tuple[int, int, int], ...]
+"""Of each conjunction: its number, the clause from 0, how many clauses."""
 
 _Index = list[tuple[int, tuple[tuple[int, int], ...], dict[tuple[int, ...], list["Rule"]]]]
 """For each mask, the highest priority first: that priority, the mask, and the flows by value."""
@@ -93,6 +99,16 @@ class Rule:
     program: Program
     kind: object
     rows: tuple[Row, ...]
+
+
+def ruled(
+    compiler: Compiler, flow: Flow, place: int, groups: Mapping[int, GroupEntry]
+) -> tuple[Rule, Parts]:
+    """Return a flow ready for look-up, and the conjunctions that it is part of."""
+    parts = parts_of(flow)
+    program = compiler.compile(() if parts else flow.actions)
+    kind, rows = sharing.rows(compiler, program, groups)
+    return Rule(flow, flow.priority, checks_of(flow.match), place, program, kind, rows), parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +183,13 @@ class Table:
     """Slots that nothing reads: what joined flows write there need not be told apart."""
     bucket_bits: Vec | None = None
     """What decides the bucket, where many flows have a group: see `sharing.rows`."""
+    places: Mapping[Mask, int] = field(default_factory=dict)
+    """The number of each subtable."""
+    patch: Patch | None = None
+    """What it decides otherwise than an older version of it, and that one."""
+    _by_flow: Mapping[int, tuple[Rule, Parts]] | None = None
+    _digest: Digest | None = None
+    _programs: frozenset[Program] | None = None
 
     @classmethod
     def build(
@@ -182,24 +205,55 @@ class Table:
         groups: Mapping[int, GroupEntry] = MappingProxyType({}),
     ) -> Table:
         """Compile the flows of a table; `groups` are the bridge's."""
-        from simverify.openflow.pipeline import mask_of
-
         order = source.order()
         rules = []
         members = []
         looked: set[int] = set()
         for flow in source.flows.values():
-            checks = checks_of(flow.match)
-            looked.update(slot for slot, _, _ in checks)
-            parts = parts_of(flow)
-            program = compiler.compile(() if parts else flow.actions)
-            kind, rows = sharing.rows(compiler, program, groups)
-            place = order[mask_of(flow.match)]
-            rule = Rule(flow, flow.priority, checks, place, program, kind, rows)
+            rule, parts = ruled(compiler, flow, order[mask_of(flow.match)], groups)
+            looked.update(slot for slot, _, _ in rule.checks)
             if parts:
                 members.append(Member(rule, parts))
             else:
                 rules.append(rule)
+        return cls.of(
+            space,
+            bridge,
+            number,
+            rules,
+            members,
+            looked,
+            file_order=file_order,
+            join_from=join_from,
+            places=order,
+            build=lambda: cls.build(
+                compiler,
+                space,
+                bridge,
+                number,
+                source,
+                file_order=False,
+                join_from=join_from,
+                groups=groups,
+            ),
+        )
+
+    @classmethod
+    def of(
+        cls,
+        space: Space,
+        bridge: str,
+        number: int,
+        rules: list[Rule],
+        members: Sequence[Member],
+        looked: Iterable[int],
+        *,
+        file_order: bool,
+        join_from: int,
+        places: Mapping[Mask, int],
+        build: Callable[[], Table] | None,
+    ) -> Table:
+        """Return the table with these flows; those with conjunction() are `members`."""
         if file_order:
             rules.sort(key=lambda rule: (-rule.priority, rule.subtable))
         else:
@@ -213,19 +267,46 @@ class Table:
             join_from,
             bridge=bridge,
             conjunctions=Conjunctions.of(space, members, rules, file_order=file_order),
-            _build=lambda: cls.build(
-                compiler,
-                space,
-                bridge,
-                number,
-                source,
-                file_order=False,
-                join_from=join_from,
-                groups=groups,
+            _build=build,
+            bucket_bits=_bucket_bits(
+                space, f"bucket {bridge}.{number}", rules, min(JOIN_FROM, join_from)
             ),
-            bucket_bits=_bucket_bits(space, f"bucket {bridge}.{number}", rules),
+            places=places,
             _members=members,
         )
+
+    def digest(self) -> Digest:
+        """Return what its flows ask and do; of a patched table, what they did before as well."""
+        if self._digest is None:
+            self._digest = Digest.of(rule for rule, _ in self.by_flow().values())
+        return self._digest
+
+    def programs(self) -> frozenset[Program]:
+        """Return what its flows do."""
+        if self._programs is None:
+            self._programs = frozenset([rule.program for rule in self.rules])
+        return self._programs
+
+    def extend(self, digest: Digest) -> None:
+        """Say what its flows ask and do, or more."""
+        self._digest = digest
+
+    def renewed(self, unread: frozenset[str]) -> Table:
+        """Return the table with nothing compiled yet; `unread` are slots that nothing reads."""
+        return replace(
+            self, _levels={}, _by_known={}, _unordered=None, patch=None, _digest=None, unread=unread
+        )
+
+    def by_flow(self) -> Mapping[int, tuple[Rule, Parts]]:
+        """Return all flows by their identity, with the conjunctions that each is part of."""
+        if self._by_flow is None:
+            found: dict[int, tuple[Rule, Parts]] = {id(r.flow): (r, ()) for r in self.rules}
+            if self.conjunctions is not None:
+                for members in self.conjunctions.members.values():
+                    for member in members:
+                        found[id(member.rule.flow)] = member.rule, member.parts
+            self._by_flow = found
+        return self._by_flow
 
     def unordered(self) -> Table:
         """Return the table with its ties as choices."""
@@ -254,9 +335,19 @@ class Table:
                 _by_known={},
                 _index=None,
                 _unordered=None,
+                patch=None,
+                _by_flow=None,
+                _digest=None,
+                _programs=None,
             )
             self._foreign._foreign = self._foreign
         return self._foreign
+
+    def parts(self, slots: Slots, time: int = 0) -> Sequence[tuple[Set | None, tuple[Level, ...]]]:
+        """Return the table as relations, for each part of the packets by itself; None is all."""
+        if self.patch is None:
+            return ((None, self.levels(slots, time)),)
+        return self.patch.parts(slots, time)
 
     def levels(self, slots: Slots, time: int = 0) -> tuple[Level, ...]:
         """Return the table as relations for a state with these slots, highest priority first.
@@ -532,9 +623,10 @@ def _indexed_by(rules: Sequence[Rule], known: Sequence[int]) -> _Places:
     return list(found.items())
 
 
-def _bucket_bits(space: Space, name: str, rules: Sequence[Rule]) -> Vec | None:
+def _bucket_bits(space: Space, name: str, rules: Sequence[Rule], join_from: int) -> Vec | None:
     """Return the bits by which packets choose buckets, if there are flows enough to be joined."""
     grouped = [rule for rule in rules if rule.rows[0].option is not None]
-    if len(grouped) < JOIN_FROM:
+    if len(grouped) < join_from:
         return None
-    return space.block(name, max(1, max(len(r.rows) - 1 for r in grouped).bit_length()))
+    width = max(1, max(len(r.rows) - 1 for r in grouped).bit_length())
+    return space.block(f"{name}/{width}", width)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from simverify.engine.bridge import Bridge
+    from simverify.engine.digest import Digest
     from simverify.engine.program import Bits, Compiler, Op
     from simverify.engine.state import Stack
-    from simverify.engine.table import Rule
 
 Compared = frozenset[tuple[int, int]]
 """(value, mask) of each match on a slot."""
@@ -36,15 +36,13 @@ class ValueClasses:
     """What the tables of one bridge still ask of its registers.
 
     Args:
-        rules: all flows of each table.
+        digests: what the flows of each table ask and do.
     """
 
-    def __init__(
-        self, compiler: Compiler, bridge: Bridge, rules: Mapping[int, Iterable[Rule]]
-    ) -> None:
+    def __init__(self, compiler: Compiler, bridge: Bridge, digests: Mapping[int, Digest]) -> None:
         self._compiler = compiler
         self._bridge = bridge
-        self._compared: dict[int, dict[int, set[tuple[int, int]]]] = {}
+        self._compared: dict[int, dict[int, Compared]] = {}
         self._next: dict[int, set[int]] = {}
         self._after: dict[int, frozenset[int]] = {}
         self._canonical: dict[tuple[Compared, int], int] = {}
@@ -53,18 +51,14 @@ class ValueClasses:
             # what they do is not said by the flows alone
             self._plain = set()
             return
-        seen: set[tuple[int, prog.Program]] = set()
-        for number, flows in rules.items():
-            compared = self._compared.setdefault(number, {})
+        for number, digest in digests.items():
+            for slot, compared in digest.compared.items():
+                if slot in _REGISTERS:
+                    self._compared.setdefault(number, {})[slot] = compared
             following = self._next.setdefault(number, set())
-            for rule in flows:
-                for slot, value, mask in rule.checks:
-                    if slot in _REGISTERS:
-                        compared.setdefault(slot, set()).add((value, mask))
-                if (number, rule.program) not in seen:
-                    seen.add((number, rule.program))
-                    following.update(self._targets(rule.program.ops, number))
-                    self._read(rule.program.ops)
+            for program in digest.programs:
+                following.update(self._targets(program.ops, number))
+                self._read(program.ops)
 
     def asked(self, table: int, stack: Stack | None) -> tuple[tuple[int, Compared], ...]:
         """Return what is asked of each register in a table and in all that can come after it."""

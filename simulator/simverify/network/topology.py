@@ -13,31 +13,32 @@ from simverify.engine.liveness import Liveness
 from simverify.engine.program import Compiler
 from simverify.engine.strangers import translated_zones
 from simverify.engine.table import JOIN_FROM, Table
-from simverify.network.element import SOCKETS, Port
-from simverify.openflow.actions import (
-    Bundle,
-    Clone,
-    Decap,
-    Encap,
-    Learn,
-    Output,
-    PushMpls,
-    WriteActions,
+from simverify.engine.traits import Traits
+from simverify.network.change import (
+    Change,
+    otherwise_same,
+    ports_that_differ,
+    readable,
+    regrouped,
+    tables,
 )
-from simverify.packet.fields import OFPP_NORMAL, SLOTS
+from simverify.network.element import SOCKETS, Port
+from simverify.openflow.actions import Clone, Decap, Encap, PushMpls, WriteActions
+from simverify.openflow.pipeline import FlowTable
+from simverify.packet.fields import SLOTS
 from simverify.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import networkx as nx
 
     from simverify.engine.gathering import Gathering
     from simverify.engine.profile import Profile
+    from simverify.engine.trail import Trail
     from simverify.engine.watch import Watch
     from simverify.network.element import Element, Link
-    from simverify.openflow.actions import Action, Actions
-
+    from simverify.openflow.actions import Actions
 Order = Literal["any", "file"]
 
 
@@ -86,37 +87,33 @@ class Topology:
         return End(self.index[port.element], self.elements[port.element].ports[port.port])
 
 
-def _uses(element: Element, wanted: Callable[[Action], bool]) -> bool:
-    groups = element.pipeline.groups.values()
-    return any(_has(flow.actions, wanted) for flow in element.pipeline.flows()) or any(
-        _has(bucket.actions, wanted) for group in groups for bucket in group.buckets
-    )
-
-
-def _has(actions: Actions, wanted: Callable[[Action], bool]) -> bool:
+def _encapsulates(actions: Actions) -> bool:
     for action in actions:
-        if wanted(action):
+        if isinstance(action, (Encap, Decap, PushMpls)):
             return True
-        if isinstance(action, (Clone, WriteActions)) and _has(action.actions, wanted):
+        if isinstance(action, (Clone, WriteActions)) and _encapsulates(action.actions):
             return True
     return False
 
 
-def _learns(action: Action) -> bool:
-    return isinstance(action, Learn)
+def _lists(element: Element) -> Iterator[Actions]:
+    for flow in element.pipeline.flows():
+        yield flow.actions
+    for group in element.pipeline.groups.values():
+        for bucket in group.buckets:
+            yield bucket.actions
 
 
-def _floods(action: Action) -> bool:
-    members = action.members if isinstance(action, Bundle) else ()
-    return action == Output(OFPP_NORMAL) or OFPP_NORMAL in members
-
-
-def _encapsulates(action: Action) -> bool:
-    return isinstance(action, (Encap, Decap, PushMpls))
-
-
-def _gathers(action: Action) -> bool:
-    return isinstance(action, WriteActions)
+def _new_lists(old: Element, now: Element) -> Iterator[Actions]:
+    """Yield lists of actions that an element has now, all that are new among them."""
+    for number, table in now.pipeline.tables.items():
+        before = old.pipeline.tables.get(number)
+        if before is None or before.flows != table.flows:
+            known = set() if before is None else set(map(id, before.flows.values()))
+            yield from (f.actions for f in table.flows.values() if id(f) not in known)
+    for number, group in now.pipeline.groups.items():
+        if old.pipeline.groups.get(number) is not group:
+            yield from (bucket.actions for bucket in group.buckets)
 
 
 @dataclass
@@ -143,10 +140,15 @@ class Machine:
     encapsulates: bool = False
 
     def __post_init__(self) -> None:
-        elements = self.network.elements.values()
-        foreign = self.encapsulates or any(_uses(element, _encapsulates) for element in elements)
-        self._compiler = Compiler(self.space, foreign=foreign)
+        self._foreign = self.encapsulates or any(
+            _encapsulates(actions)
+            for element in self.network.elements.values()
+            for actions in _lists(element)
+        )
+        self._compiler = Compiler(self.space, foreign=self._foreign)
+        self._traits = Traits()
         self._bridges: dict[int, list[Bridge]] = {}
+        self._liveness: dict[int, dict[int, Liveness]] = {}
         self._beside: dict[int, Machine] = {}
         self._translated: dict[str, tuple[frozenset[int], bool]] | None = None
 
@@ -155,30 +157,48 @@ class Machine:
         made = self._bridges.get(join_from)
         if made is None:
             made = self._bridges[join_from] = [
-                self._bridge(place, element, join_from)
+                self._compiled(place, element, join_from)
                 for place, element in enumerate(self.network.elements.values())
             ]
         return made
 
-    def _bridge(self, place: int, element: Element, join_from: int) -> Bridge:
+    def _compiled(self, place: int, element: Element, join_from: int) -> Bridge:
+        tables = {
+            number: self._table(element, number, source, join_from)
+            for number, source in element.pipeline.tables.items()
+        }
+        bridge = self._bridge(place, element, tables)
+        unread = self._settle(bridge, join_from)
+        for table in tables.values():
+            table.unread = unread
+        return bridge
+
+    def _table(self, element: Element, number: int, source: FlowTable, join_from: int) -> Table:
+        return Table.build(
+            self._compiler,
+            self.space,
+            element.name,
+            number,
+            source,
+            file_order=self.order == "file",
+            join_from=join_from,
+            groups=element.pipeline.groups,
+        )
+
+    def _settle(self, bridge: Bridge, join_from: int) -> frozenset[str]:
+        """Find out what is alive in a bridge; return the slots that nothing reads."""
+        alive = Liveness(self.space, self._compiler, bridge)
+        self._liveness.setdefault(join_from, {})[bridge.index] = alive
+        return frozenset(SLOTS[slot].name for slot in alive.never_read())
+
+    def _bridge(self, place: int, element: Element, tables: dict[int, Table]) -> Bridge:
         ports = {number: name for name, number in element.ports.items()}
-        bridge = Bridge(
+        traits = self._traits.of(tables.values(), element.pipeline.groups.values())
+        return Bridge(
             place,
             element.name,
             element.tracker,
-            {
-                number: Table.build(
-                    self._compiler,
-                    self.space,
-                    element.name,
-                    number,
-                    table,
-                    file_order=self.order == "file",
-                    join_from=join_from,
-                    groups=element.pipeline.groups,
-                )
-                for number, table in element.pipeline.tables.items()
-            },
+            tables,
             element.pipeline.groups,
             ports,
             frozenset(
@@ -188,19 +208,83 @@ class Machine:
             ),
             frozenset(element.ports[name] for name in element.no_flood),
             element.fdb,
-            _uses(element, _learns),
-            _uses(element, _gathers),
+            "learns" in traits,
+            "gathers" in traits,
             element.frags,
             {element.ports[name]: vlan for name, vlan in element.vlans.items()},
             element.fdb_whole,
             frozenset(element.ports[name] for name in element.down),
             {element.ports[name]: tunnel for name, tunnel in element.tunnels.items()},
             element.tlv_map,
-            _uses(element, _floods),
+            "floods" in traits,
         )
-        unread = Liveness(self.space, self._compiler, bridge).never_read()
-        for table in bridge.tables.values():
-            table.unread = frozenset(SLOTS[slot].name for slot in unread)
+
+    def changed(
+        self, network: Topology, receivers: frozenset[Port] | None = None
+    ) -> tuple[Machine, Change]:
+        """Return the machine of a network that came out of this one, and what may be different.
+
+        It takes over what is compiled; this machine stays as it is.
+
+        Args:
+            network: what the change has made of this machine's.
+            receivers: those of the new machine, this one's if not given.
+        """
+        new = Machine(
+            network,
+            self.order,
+            self.join_from,
+            self.space,
+            self.profile,
+            self.receivers if receivers is None else receivers,
+            # found out below, where most flows are known already
+            encapsulates=True,
+        )
+        new.encapsulates = self.encapsulates
+        if [*network.elements] != [*self.network.elements] or [*network.links] != [
+            *self.network.links
+        ]:
+            return new, Change(everything=True)
+        pairs = zip(self.network.elements.values(), network.elements.values(), strict=True)
+        if not self._foreign and any(
+            _encapsulates(actions) for old, now in pairs for actions in _new_lists(old, now)
+        ):
+            return new, Change(everything=True)
+        new._foreign, new._compiler, new._traits = self._foreign, self._compiler, self._traits
+        change = Change()
+        bridges = [self._next(new, place, change) for place in range(len(self.network.elements))]
+        new._bridges[self.join_from] = bridges
+        return new, change
+
+    def _next(self, new: Machine, place: int, change: Change) -> Bridge:
+        """Return a bridge of a network that came out of this one; tell what is different in it."""
+        old = self.bridges(join_from=self.join_from)[place]
+        before, after = self.network.element(place), new.network.element(place)
+        if before is after and self.receivers == new.receivers:
+            new._liveness.setdefault(self.join_from, {})[place] = self._liveness[self.join_from][
+                place
+            ]
+            return old
+        made: dict[int, Table] = {}
+        ports = ports_that_differ(old, new._bridge(place, after, made))
+        if ports:
+            change.ports[place] = ports
+        groups = regrouped(before.pipeline, after.pipeline, ports)
+
+        def empty(number: int) -> Table:
+            return self._table(after, number, FlowTable(), self.join_from)
+
+        for number, table, found in tables(
+            old, self._compiler, before.pipeline, after.pipeline, groups, empty
+        ):
+            made[number] = table
+            if found:
+                change.tables[place, number] = found
+        bridge = new._bridge(place, after, made)
+        change.everything |= not otherwise_same(old, bridge)
+        unread = new._settle(bridge, self.join_from)
+        for number, table in made.items():
+            made[number] = readable(table, unread)
         return bridge
 
     @property
@@ -239,6 +323,7 @@ class Machine:
         watches: Sequence[Watch] = (),
         deadline: Callable[[], None] | None = None,
         terse: bool = False,
+        trail: Trail | None = None,
     ) -> Executor:
         """Return an executor over the network.
 
@@ -249,10 +334,12 @@ class Machine:
             deadline: raises `BudgetError` when it is time to stop.
             terse: keep of what happens only how it ends, and suppose that no packet is from the
                 very address and port that it is to.
+            trail: notes what packets meet.
         """
+        join_from = 1 << 62 if explain else self.join_from
         return Executor(
             self.space,
-            self.bridges(join_from=1 << 62 if explain else self.join_from),
+            self.bridges(join_from=join_from),
             self._links,
             self._compiler,
             choices,
@@ -262,6 +349,8 @@ class Machine:
             deadline,
             terse,
             profile=self.profile,
+            trail=trail,
+            liveness=self._liveness.get(join_from, {}),
         )
 
     @cached_property

@@ -102,7 +102,7 @@ class Matrix:
     endpoints: Sequence[Endpoint]
     fates: Sequence[Fate]
     states: tuple[int, int]
-    _pairs: _Pairs = field(repr=False)
+    _pairs: Pairs = field(repr=False)
 
     @property
     def space(self) -> Space:
@@ -131,6 +131,15 @@ class Matrix:
     def fate(self, sender: str, fate: Fate) -> Set:
         """Return the requests that an endpoint sends as itself and that may end so."""
         return self._pairs.requests(fate.where & self.senders[sender])
+
+    @property
+    def leaving(self) -> Set:
+        """The set where all bits are 1 of the port by which requests leave."""
+        return self._pairs.leaving
+
+    def requests(self, where: Set) -> Set:
+        """Return a set without the switch's choices."""
+        return self._pairs.requests(where)
 
     def count(self, requests: Set) -> int:
         """Return exactly how many requests are in a set of them."""
@@ -170,7 +179,32 @@ class Reached:
         )
 
 
-class _Pairs:
+End = tuple[FateKind, int | None, str]
+"""How requests end: kind, table and reason."""
+Ends = tuple["Set", "Set", "Set", "Set"]
+"""Those that may end so, and of them: answered, in doubt, not answered."""
+
+
+def joined(one: Ends | None, other: Ends) -> Ends:
+    """Return the ends of both."""
+    if one is None:
+        return other
+    return (one[0] | other[0], one[1] | other[1], one[2] | other[2], one[3] | other[3])
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What became of some requests.
+
+    Attributes:
+        states: classes of packets that were looked up, for requests and for answers.
+    """
+
+    ends: Mapping[End, Ends]
+    states: tuple[int, int]
+
+
+class Pairs:
     """One run: the variables of the requests, and the switch that they meet."""
 
     def __init__(self, machine: Machine, endpoints: Sequence[Endpoint], protocol: Protocol) -> None:
@@ -187,9 +221,8 @@ class _Pairs:
         self.slots = self._opened()
         self.leaving = self.space.matches(self.out_port, _PORT_MASK, _PORT_MASK)
         self.same = self.space.equal_within(self.space.true, self.in_port, self.out_port)
-        self.variables = {v for i in range(len(SLOTS)) for v in self.slots[i].variables()} | set(
-            self.out_port.variables()
-        )
+        self.headers = {v for vec in self.slots for v in vec.variables()}
+        self.variables = self.headers | set(self.out_port.variables())
 
     def _opened(self) -> Slots:
         slots, self.real = arriving(self.space, parse_match(Source("", _REQUESTS[self.protocol])))
@@ -229,14 +262,24 @@ class _Pairs:
 
     def run(self, executor: Executor) -> Matrix:
         """Run all requests, and the answers to those that are delivered."""
-        start = State(self._all(), self.slots)
+        found = self.follow(executor, self.all())
+        return self.matrix(found.ends, found.states)
+
+    def matrix(self, ends: Mapping[End, Ends], states: tuple[int, int]) -> Matrix:
+        """Return what became of all requests as a matrix."""
+        fates = [Fate(*key, *sets) for key, sets in sorted(ends.items(), key=str)]
+        return Matrix(self.protocol, self.endpoints, fates, states, self)
+
+    def follow(self, executor: Executor, requests: Set) -> Followed:
+        """Run some requests, and the answers to those that are delivered."""
+        start = State(requests, self.slots)
         start.bridge, start.entered = self.bridge, SEVERAL
         finals = executor.run([start], further=_TUNNEL)
-        requests = executor.looked_up
+        looked_up = executor.looked_up
         answered = self._answers(executor, finals)
         kept = self._kept(executor)
         nothing = self.space.false
-        fates: dict[tuple[FateKind, int | None, str], tuple[Set, Set, Set, Set]] = {}
+        fates: dict[End, Ends] = {}
         for final in finals:
             for leaf in _leaves(final):
                 where = final.cond
@@ -257,24 +300,15 @@ class _Pairs:
                     if kind == "delivered":
                         answers = answered.get((final.record, leaf), answers)
                     reason = leaf.reason if leaf.kind == kind else NOT_BACK
-                    key = (kind, leaf.table, "" if kind == "misaddressed" else reason)
-                    old = fates.get(key, (nothing, nothing, nothing, nothing))
+                    # whether flows are joined decides at which table such a packet is found out
+                    table = None if reason == NOT_BACK else leaf.table
+                    key = (kind, table, "" if kind == "misaddressed" else reason)
                     new = (self.space.project(part, kept), *answers)
-                    fates[key] = (
-                        old[0] | new[0],
-                        old[1] | new[1],
-                        old[2] | new[2],
-                        old[3] | new[3],
-                    )
-        return Matrix(
-            self.protocol,
-            self.endpoints,
-            [Fate(*key, *sets) for key, sets in sorted(fates.items(), key=str)],
-            (requests, executor.looked_up - requests),
-            self,
-        )
+                    fates[key] = joined(fates.get(key), new)
+        return Followed(fates, (looked_up, executor.looked_up - looked_up))
 
-    def _all(self) -> Set:
+    def all(self) -> Set:
+        """Return all requests that there are."""
         sent = self.space.false
         for endpoint in self.endpoints:
             sent = sent | self._sent(endpoint)
@@ -482,5 +516,5 @@ def all_pairs(
     """
     ttl(machine.space, 0)
     for protocol in protocols:
-        pairs = _Pairs(machine, endpoints, protocol)
+        pairs = Pairs(machine, endpoints, protocol)
         yield pairs.run(machine.executor(machine.choices(), terse=True))
