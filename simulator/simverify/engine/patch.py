@@ -224,4 +224,5 @@ def _among(table: Table, found: Difference) -> Table:
         bucket_bits=table.bucket_bits,
         unread=table.unread,
         places=table.places,
+        _members=members,
     )

@@ -294,7 +294,14 @@ class Table:
     def renewed(self, unread: frozenset[str]) -> Table:
         """Return the table with nothing compiled yet; `unread` are slots that nothing reads."""
         return replace(
-            self, _levels={}, _by_known={}, _unordered=None, patch=None, _digest=None, unread=unread
+            self,
+            _levels={},
+            _by_known={},
+            _unordered=None,
+            patch=None,
+            _foreign=None,
+            _digest=None,
+            unread=unread,
         )
 
     def by_flow(self) -> Mapping[int, tuple[Rule, Parts]]:
