@@ -342,9 +342,12 @@ class Executor:
                 state.slots = frame.slots
                 state.bridge = frame.bridge
                 state.entered = frame.entered
-                state.conn = frame.conn
-                state.meta = frame.meta
-                state.astray = frame.astray
+                if frame.apart or state.passes != frame.passes:
+                    state.conn = frame.conn
+                    state.meta = frame.meta
+                    state.astray = frame.astray
+                    state.length = frame.length
+                    state.carried = frame.carried
                 if state.passes != frame.passes:
                     # another translation, which counted for itself
                     state.resubmits = frame.resubmits
@@ -356,8 +359,6 @@ class Executor:
                 state.pushed = frame.pushed
                 state.actset = frame.actset
                 state.began = frame.began
-                state.length = frame.length
-                state.carried = frame.carried
             case Run():
                 raise AssertionError("programs are run, not popped")
             case _:

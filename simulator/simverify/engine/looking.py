@@ -5,12 +5,14 @@ Source: ovs-actions(7), "resubmit"; the order of equal priorities is a choice of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
 
 from simverify.engine import fragments, stacking
 from simverify.engine.learning import learned_hits
 from simverify.engine.profile import moment
-from simverify.engine.state import Run, Stack, Step
+from simverify.engine.program import keeps_apart
+from simverify.engine.state import EndVisit, Restore, Run, RunSet, Stack, Step, View
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -127,6 +129,8 @@ def _act(
     new = stacking.looked_up(state if whole else state.copy(where))
     if ex.explain:
         new.note(Step(state.bridge, table, hit.flow, seen))
+    if table == 0 and new.began is None and keeps_apart(hit.flow.actions):
+        new.stack = _parted(new, new.stack)
     if hit.draws:
         new.drawn = (*new.drawn, (state.bridge, table))
     if hit.program.ops:
@@ -142,3 +146,20 @@ def _act(
         yield from ex.advance(new, table, hit.flow, note or "the flow drops it")
     if ex.profile is not None and since is not None:
         ex.profile.met(ex.space, bridge, table, hit.flow, since)
+
+
+def _parted(state: State, stack: Stack | None) -> Stack | None:
+    """Give what the bridge behind a patch port does a packet of its own: its first flow asks."""
+    if stack is None:
+        return None
+    match stack.frame:
+        case EndVisit() | RunSet():
+            return Stack(stack.frame, _parted(state, stack.rest))
+        case Restore(passes=passes, depth=depth):
+            if passes == state.passes and depth + 1 == state.depth:
+                return Stack(replace(stack.frame, apart=True), stack.rest)
+            return stack
+        case Run() | View():
+            return stack
+        case _:
+            assert_never(stack.frame)

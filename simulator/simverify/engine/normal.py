@@ -172,7 +172,8 @@ def _deliver(ex: Executor, state: State, frame: Run, vlan: int, ports: Iterable[
             ops.append(prog.Emit(port))
             continue
         change: ofp.Action = ofp.Mod("mod_vlan_vid", tag & 0xFFF) if tag else ofp.StripVlan()
-        ops.append(prog.Isolated(ex.compiler.compile((change, ofp.Output(port)))))
+        program = ex.compiler.compile((change, ofp.Output(port)))
+        ops.append(prog.Isolated(program, apart=False))
     if ops:
         program = prog.Program(tuple(ops))
         state.stack = Stack(Run(program, 0, frame.table, frame.flow, frame.depth), state.stack)

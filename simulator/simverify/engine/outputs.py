@@ -184,7 +184,7 @@ def patched(ex: Executor, state: State, port: int, peer: End) -> Outcome:
     for watch in ex.watches:
         if watch.outgoing and not state.rehearsing:
             ex.watch(watch, state, state.bridge, port)
-    state.stack = returning(state, remaining(state), full=ex.explain)
+    state.stack = returning(state, remaining(state), full=ex.explain, apart=False)
     state.bridge, state.entered = peer.bridge, peer.port
     (entered,) = ex.enter(state, patch=True)
     return Settled(*entered)
@@ -337,7 +337,12 @@ def ending(ex: Executor, state: State, rest: Stack | None) -> Stack | None:
 
 
 def returning(
-    state: State, rest: Stack | None, *, clone: bool = False, full: bool = False
+    state: State,
+    rest: Stack | None,
+    *,
+    clone: bool = False,
+    full: bool = False,
+    apart: bool = True,
 ) -> Stack | None:
     """Put a frame on the stack that takes the packet back, where anything is left to do.
 
@@ -346,10 +351,11 @@ def returning(
         rest: what is then left to do.
         clone: what comes before is a clone().
         full: even where nothing is left, so that the end of the translation shows.
+        apart: the datapath has a packet of its own for what comes before.
     """
-    if rest is not None and isinstance(rest.frame, Restore):
+    if rest is not None and isinstance(rest.frame, Restore) and _whole(state, rest.frame):
         return rest
-    if not full and (rest is None or isinstance(rest.frame, EndVisit)):
+    if not full and _nothing_left(state, rest):
         return rest
     return Stack(
         Restore(
@@ -371,9 +377,23 @@ def returning(
             state.rehearsed,
             state.length,
             state.carried,
+            apart,
         ),
         rest,
     )
+
+
+def _whole(state: State, frame: Restore) -> bool:
+    """Whether a frame takes all of a packet back."""
+    return frame.apart or frame.passes != state.passes
+
+
+def _nothing_left(state: State, rest: Stack | None) -> bool:
+    while rest is not None and isinstance(rest.frame, EndVisit):
+        rest = rest.rest
+        if rest is not None and isinstance(rest.frame, Restore) and _whole(state, rest.frame):
+            return True
+    return rest is None
 
 
 def viewing(state: State, rest: Stack | None, *, full: bool = False) -> Stack | None:

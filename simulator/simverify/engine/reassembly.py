@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import outputs
 from simverify.engine import program as prog
 from simverify.engine.keys import ADDRESSES, ENDS, QUOTED
-from simverify.engine.state import WIRE, Astray, EndVisit, Restore, Run, Stack
+from simverify.engine.state import WIRE, Astray, Restore, Run, Stack
 from simverify.engine.waiting import Carried, Held
 from simverify.packet import wire
 from simverify.packet.fields import SLOT, SLOTS
@@ -169,11 +169,17 @@ def _with_headers(space: Space, slots: Slots, headers: Mapping[str, int]) -> Slo
     return tuple(made)
 
 
-def stopped(stack: Stack | None) -> Stack | None:
-    """Return what a held fragment leaves to be done: nothing of its own list of actions."""
-    while stack is not None and not isinstance(stack.frame, (Restore, EndVisit)):
+def listed(state: State) -> tuple[list[Frame], Stack | None]:
+    """Return what is left of the datapath's list of actions, and what comes after that list."""
+    left: list[Frame] = []
+    stack = state.stack
+    while stack is not None:
+        frame = stack.frame
+        if isinstance(frame, Restore) and (frame.apart or frame.passes != state.passes):
+            break
+        left.append(frame)
         stack = stack.rest
-    return stack
+    return left, stack
 
 
 def let_out(
@@ -199,11 +205,7 @@ def let_out(
     moved = [slot for slot in changed if any(slot in pair for pair in ADDRESSES.values())]
     if any(not tracked.slots[slot].constant for slot in moved):
         return "NAT of fragments to an address that is a choice is not modelled"
-    again: list[Frame] = []
-    rest = state.stack
-    while rest is not None and not isinstance(rest.frame, (Restore, EndVisit)):
-        again.append(rest.frame)
-        rest = rest.rest
+    again, rest = listed(state)
     fields = tuple((slot, tracked.slots[slot]) for slot in CT_FIELDS)
     resume = Run(
         prog.Program((prog.Resume(table, fields),)), 0, frame.table, frame.flow, frame.depth

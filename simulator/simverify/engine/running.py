@@ -176,10 +176,10 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
             case prog.Encapsulate(action):
                 yield from encapsulation.run(ex, state, frame, below, rest, action)
                 return
-            case prog.Isolated(program):
-                back = outputs.returning(state, rest, clone=True, full=ex.explain)
+            case prog.Isolated():
+                back = outputs.returning(state, rest, clone=True, full=ex.explain, apart=op.apart)
                 inner = outputs.ending(ex, state, back)
-                state.stack = Stack(Run(program, 0, frame.table, frame.flow, frame.depth), inner)
+                state.stack = Stack(Run(op.program, 0, frame.table, frame.flow, frame.depth), inner)
                 yield Continue(state)
                 return
             case prog.Unmodelled(what):

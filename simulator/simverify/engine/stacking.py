@@ -90,6 +90,9 @@ def leave(state: State, rest: Stack | None) -> None:
             case Restore():
                 # clone() takes its changes back all the same
                 state.slots = rest.frame.slots
+                if rest.frame.apart:
+                    state.conn, state.meta = rest.frame.conn, rest.frame.meta
+                    state.astray = rest.frame.astray
             case Run():
                 pass
         rest = rest.rest

@@ -530,6 +530,9 @@ class Restore:
     rehearsed: bool = False
     length: int | None = None
     carried: Carried | None = None
+    apart: bool = True
+    """The datapath has a packet of its own for what comes before. Else this takes back what the
+    pipeline knows, while what ct() did to the packet of the datapath stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import sharing
 from simverify.engine.conjunction import FIRST_SUBTABLE, Conjunctions, Member, parts_of
 from simverify.engine.digest import Digest
-from simverify.engine.program import NOWHERE, Program, pieces, whole
+from simverify.engine.program import NOWHERE, Program, keeps_apart, pieces, whole
 from simverify.openflow.pipeline import mask_of
 from simverify.packet.fields import SLOT
 from simverify.packet.slots import HEADERS
@@ -107,7 +107,8 @@ def ruled(
     """Return a flow ready for look-up, and the conjunctions that it is part of."""
     parts = parts_of(flow)
     program = compiler.compile(() if parts else flow.actions)
-    kind, rows = sharing.rows(compiler, program, groups)
+    does, rows = sharing.rows(compiler, program, groups)
+    kind = (does, keeps_apart(flow.actions))
     return Rule(flow, flow.priority, checks_of(flow.match), place, program, kind, rows), parts
 
 

@@ -84,8 +84,6 @@ def _reassemble(
             assert not isinstance(now, Doubt)
             yield from forked(ex, before, now, frame, asked.op)
         return
-    if doubt is None and rehearsal.leaks(packet, frame):
-        doubt = "fragments behind a resubmit of a clone(), or a patch port: not surely isolated"
     if doubt is None and asked.op.table is not None:
         doubt = not_forked(ex, before)
     if doubt is not None or isinstance(found, str):
@@ -114,7 +112,7 @@ def _hold(ex: Executor, state: State, held: Held, frame: Run) -> Iterator[Outcom
         at = (part.bridge, None, frame.table, frame.flow)
         part.note(Leaf("dropped", *at, reassembly.HELD, outputs.wire(part)))
         part.emitted = True
-        part.stack = reassembly.stopped(part.stack)
+        part.stack = reassembly.listed(part)[1]
         yield Continue(part)
 
 
@@ -176,10 +174,6 @@ def forked(
         for slot in dict.fromkeys((*_TRANSLATED, *kept))
         if copied[slot] is not before.slots[slot]
     )
-    if tracked.astray and rehearsal.leaks(tracked, frame):
-        reason = "NAT behind a resubmit of a clone(), or a patch port: not surely isolated"
-        yield from ex.give_up(tracked, frame, reason)
-        return
     if op.table is None:
         yield Continue(tracked)
         return
