@@ -222,7 +222,7 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
         d, "bad-mac", "bad-address"
     ),
     "ovs-ofctl does not look at a value after a word such as ip": lambda d: _stricter(
-        d, "unknown-field"
+        d, "unknown-field", "extra-value"
     ),
     "ovs-ofctl keeps nd_options_type where tcp_flags are": lambda d: bool(
         re.search("nd_options_type|icmp6.*tcp_flags|tcp_flags.*icmp6", d.text)

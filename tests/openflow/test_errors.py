@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from simverify.openflow import (
+    Protocol,
     parse_actions,
     parse_flows,
     parse_group,
+    parse_groups,
     parse_match,
     parse_meters,
 )
@@ -68,10 +70,10 @@ def test_a_field_that_cannot_be_there_is_left_out_with_a_warning() -> None:
     assert parsed.flows[0].match.terms == ()
     assert [str(d) for d in parsed.diagnostics] == [
         "f:1:1: warning[missing-prerequisite]: nw_src is ignored, since the flow does not match "
-        "on IPv4\n"
+        "on ip\n"
         "1 | nw_src=1.1.1.1 actions=drop\n"
         "  | ^^^^^^^^^^^^^^\n"
-        "   = help: match on IPv4 as well, or leave it out (ovs-fields(7))"
+        "   = help: match on ip as well, or leave it out (ovs-fields(7))"
     ]
 
 
@@ -155,14 +157,96 @@ def test_two_lists_of_one_exec_are_one() -> None:
 
 def test_a_version_that_lacks_a_word_is_named_with_those_that_have_it() -> None:
     """`no usable protocol` says more than that."""
-    parsed = parse_flows(Source("f", "actions=meter:1,output:1"), protocol="OpenFlow10")
-    assert [(d.code, d.message, d.help) for d in parsed.errors] == [
-        (
-            "no-usable-protocol",
-            "OpenFlow10 cannot carry this flow",
-            "OpenFlow13, OpenFlow14, OpenFlow15 can",
-        )
+    text = "ip actions=output:1,clone(push_vlan:0x8100,output:2)"
+    parsed = parse_flows(Source("f", text), protocol="OpenFlow10")
+    assert [str(d) for d in parsed.errors] == [
+        "f:1:27: error[no-usable-protocol]: OpenFlow10 cannot carry push_vlan\n"
+        f"1 | {text}\n"
+        f"  | {' ' * 26}^^^^^^^^^^^^^^^^\n"
+        "   = help: OpenFlow11, OpenFlow12, OpenFlow13, OpenFlow14, OpenFlow15 can"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "protocol", "column", "message", "advice"),
+    [
+        ("tcp,tcp_flags=+syn,actions=1", "OpenFlow11", 5, "OpenFlow11 cannot carry a match on "
+         "tcp_flags", "OpenFlow10, OpenFlow12, OpenFlow13, OpenFlow14, OpenFlow15 can"),
+        ("tcp6,actions=1", "OpenFlow11", 1, "OpenFlow11 cannot carry a match on tcp6",
+         "OpenFlow10, OpenFlow12, OpenFlow13, OpenFlow14, OpenFlow15 can"),
+        ("ip,reset_counts,actions=1", "OpenFlow11", 4, "OpenFlow11 cannot carry the flag "
+         "reset_counts", "OpenFlow12, OpenFlow13, OpenFlow14, OpenFlow15 can"),
+        ("actions=mod_nw_dst:1.1.1.1,2", "OpenFlow13", 9, "OpenFlow13 cannot carry mod_nw_dst",
+         "match on ip; OpenFlow10 can without, and then it may do nothing"),
+        ("actions=mod_nw_dst:1.1.1.1,push_vlan:0x8100", None, 9,
+         "no version of OpenFlow can carry both push_vlan and mod_nw_dst",
+         "push_vlan: OpenFlow11, OpenFlow12, OpenFlow13, OpenFlow14, OpenFlow15; "
+         "mod_nw_dst: OpenFlow10"),
+    ],
+)  # fmt: skip
+def test_what_a_version_lacks_is_pointed_at(
+    text: str, protocol: Protocol | None, column: int, message: str, advice: str
+) -> None:
+    """The word, and what can be done about it."""
+    (error,) = parse_flows(Source("f", text), protocol=protocol, lenient=False).errors
+    assert error.span is not None
+    assert (error.span.column, error.message, error.help) == (column, message, advice)
+
+
+def test_what_a_version_lacks_in_a_bucket_is_pointed_at() -> None:
+    """Within the bucket."""
+    with pytest.raises(InputError) as caught:
+        parse_group("group_id=1,type=all,bucket=meter:2,output:1", protocol="OpenFlow13")
+    (error,) = caught.value.diagnostics
+    assert error.span is not None
+    assert (error.span.column, error.message) == (28, "OpenFlow13 cannot carry meter")
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message", "advice"),
+    [
+        ("ip=1,actions=1", 1, "ip takes no value", "write ip alone"),
+        ("ip output:1", 4, "output is an action", "write actions=output... at the end"),
+        ("reg16=1,actions=1", 1, "no match field named 'reg16'", "reg0 to reg15 (ovs-fields(7))"),
+        ("ct_state=trk,est,ip,actions=1", 14, "no match field named 'est'",
+         "flags are joined to one word, as in ct_state=+trk+est"),
+        ("tcp,tcp_dst=80-90,actions=1", 13, "'80-90' is not a number for tcp_dst",
+         "there are no ranges: a flow each for VALUE/MASK, as 80/0xfff0"),
+        ("ip,nw_src=10.0.0.0/8/9,actions=1", 20,
+         "'8/9' is neither the length of a prefix nor a mask", "/0 to /32"),
+        ("ip,nw_src=fe80::1,actions=1", 11, "'fe80::1' is not an IPv4 address",
+         "fields of IPv4 and of IPv6 are two: ip_src and ipv6_src, ip_dst and ipv6_dst"),
+        ("in_port=eth0,actions=1", 9, "no port named 'eth0'",
+         "no names of ports are known here: write its number"),
+        ("actions=output:1 priority=5", 18, "priority is no action",
+         "write priority before actions=, which come last"),
+        ("actions=clone(output:1))", 24, "')' closes nothing", "leave it out"),
+        ("actions=set_field:1->reg0[0..3]", 22, "set_field names a whole field",
+         "write load:1->reg0[0..3], or set_field with a mask"),
+        ("actions=resubmit:table=5", 18, "resubmit's table has no name", "write resubmit(,5)"),
+        ("actions=fin_timeout(idle=5)", 21, "no argument of fin_timeout named 'idle'",
+         "one of idle_timeout, hard_timeout (ovs-actions(7))"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_said(text: str, column: int, message: str, advice: str) -> None:
+    """Of mistakes that people make."""
+    (error,) = parse_flows(Source("f", text)).errors
+    assert error.span is not None
+    assert (error.span.column, error.message, error.help) == (column, message, advice)
+
+
+def test_a_dump_that_ovs_ofctl_could_not_decode_is_one_error() -> None:
+    """The flows behind it are missing, which nothing else says."""
+    text = (
+        "NXST_FLOW reply (xid=0x4):\n ip actions=drop\n***decode error: OFPBAC_BAD_VENDOR_TYPE***\n"
+        "00000000  01 11 09 94 00 00 00 02-00 01 00 00 00 80 00 00 |................|\n"
+        "00000010  00 30 20 cf                                     |.0 .|\n"
+    )
+    for parsed in (
+        parse_flows(Source("f", text)),
+        parse_groups(Source("f", text.split("\n", 2)[2])),
+    ):
+        assert [d.code for d in parsed.errors] == ["decode-error"]
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ def test_lines_of_add_flows_may_say_what_is_to_be_done(switch: Instance) -> None
         ("group insert_bucket group_id=1,command_bucket_id=all", "b:1:50", "at all of them"),
         ("group remove_bucket group_id=1,bucket=1", "b:1:39", "takes no buckets"),
         ("group remove_bucket group_id=1,command_bucket=3", "b:1:32", "command_bucket_id"),
-        ("packet-out in_port=1", "b:1:1", "is not modelled"),
+        ("packet-out in_port=1", "b:1:11", "there is no packet to send"),
     ],
 )
 def test_an_error_of_a_bundle_says_where(text: str, place: str, message: str) -> None:

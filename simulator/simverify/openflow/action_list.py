@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from simverify.openflow.action_table import ACTION
 from simverify.openflow.actions import Conjunction, Ct, GotoTable
 from simverify.openflow.instructions import APART, GOTO_STEP, step_of
+from simverify.openflow.meant import unknown_action
 from simverify.openflow.piece import Fault, Item, only, spans
 from simverify.openflow.protocol import ANY
 from simverify.openflow.quick_action import nat_of, quick_action
@@ -140,7 +141,9 @@ class ActionReader:
                 apart = True
             elif step == GOTO_STEP and isinstance(action, GotoTable) and goto == NO_GOTO:
                 goto = action.table
-            placed.append(Placed(action, start, end, word.inner, start + word.inner_at))
+            placed.append(
+                Placed(action, start, end, word.inner, start + word.inner_at, word.usable)
+            )
         if drop is not None and placed:
             raise Fault("drop-not-alone", "drop stands alone", *drop, "leave it out")
         if count > MAX_ACTIONS:
@@ -225,7 +228,7 @@ class ActionReader:
             quoted in ports or name[:1].isdigit() or name.upper() in RESERVED_PORTS
         ):
             return output_to(item.key, read_port(item.key, ports))
-        raise item.key.unknown("unknown-action", "action", [*ACTION, *ports], "ovs-actions(7)")
+        raise unknown_action(item.key, [*ACTION, *ports])
 
 
 def _alone(word: _Word, action: Action, length: int) -> ActionList:
@@ -233,7 +236,7 @@ def _alone(word: _Word, action: Action, length: int) -> ActionList:
     needs = word.needs
     return ActionList(
         (action,),
-        (Placed(action, 0, length, word.inner, word.inner_at),),
+        (Placed(action, 0, length, word.inner, word.inner_at, word.usable),),
         word.usable,
         (),
         None if needs is None else frozenset(needs) if needs else _NO_NEEDS,
@@ -281,5 +284,10 @@ def _note_argument(item: Item) -> tuple[Fault, ...]:
     """Return the note about an argument that nothing looks at, if there is one."""
     if not item.value:
         return ()
-    message = f"{item.key.text} has no argument; it is ignored"
-    return (item.value.fault("extra-argument", message, "leave it out"),)
+    name, advice = item.key.text, "leave it out"
+    if name == "table":
+        advice = (
+            "the action table sends the packet to table 0; a flow's table stands before actions="
+        )
+    message = f"{name} has no argument; it is ignored"
+    return (item.value.fault("extra-argument", message, advice),)

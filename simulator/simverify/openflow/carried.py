@@ -21,7 +21,7 @@ def match_formats(terms: Iterable[Term]) -> int:
     ipv6 = within_ip = False
     usable = ANY
     for term in terms:
-        usable &= _formats(term)
+        usable &= term_formats(term)
         if term.value == 0x86DD and term.field.name == "eth_type":
             ipv6 = True
         elif term.field.name in ("nw_proto", "nw_tos"):
@@ -38,7 +38,8 @@ _LEGACY_MASKS = {
 """Masks that OpenFlow 1.0 and 1.1 have fields for, where a slot holds several."""
 
 
-def _formats(term: Term) -> int:
+def term_formats(term: Term) -> int:
+    """Return the formats that can carry a term of a match."""
     field, mask = term.field, term.mask
     usable = NXM_ANY | OXM
     masks = _LEGACY_MASKS.get(field.name)

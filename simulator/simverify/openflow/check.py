@@ -7,6 +7,7 @@ it does nothing. Instructions have an order. Source: ovs-actions(7), "Inconsiste
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from simverify.openflow import actions as ofp
@@ -29,6 +30,17 @@ _VLAN, _PACKET_TYPE = AT["vlan_tci"], AT["packet_type"]
 _TAG = (0x1000, 0x1000)
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """An action that only some formats take as it stands, for want of something."""
+
+    start: int
+    end: int
+    formats: int
+    needs: str
+    """What would make the others take it, in words."""
+
+
 class Checker:
     """Follows what is known of the packet through one list of actions."""
 
@@ -41,6 +53,7 @@ class Checker:
         self._inner_tag = False
         self._base = 0
         self.faults: list[Fault] = []
+        self.narrowed: list[Narrowed] = []
 
     def check(self, placed: tuple[Placed, ...]) -> None:
         """Check a flow's actions and the order of its instructions."""
@@ -102,7 +115,9 @@ class Checker:
             )
         )
 
-    def _tolerate(self, ok: bool, *, becomes_set_field: bool = False) -> None:
+    def _tolerate(
+        self, one: Placed, ok: bool, needs: str, *, becomes_set_field: bool = False
+    ) -> None:
         """Leave only OpenFlow 1.0, where an action may do nothing, unless it is `ok`.
 
         Within an action set nothing can be said, but for what OpenFlow 1.2 makes a set_field.
@@ -110,9 +125,14 @@ class Checker:
         if ok:
             return
         if not self._in_set:
-            self.usable &= OF10_ONLY
+            self._narrow(one, OF10_ONLY, needs)
         elif becomes_set_field:
-            self.usable &= OF10_ONLY | OF11
+            self._narrow(one, OF10_ONLY | OF11, needs)
+
+    def _narrow(self, one: Placed, formats: int, needs: str) -> None:
+        self.usable &= formats
+        start, end = self._base + one.start, self._base + one.end
+        self.narrowed.append(Narrowed(start, end, formats, needs))
 
     def _ip(self) -> bool:
         return self._holds("IPv4/IPv6")
@@ -140,7 +160,7 @@ class Checker:
             case ofp.Mod(name, _):
                 self._check_mod(one, name)
             case ofp.StripVlan():
-                self._tolerate(self._tagged())
+                self._tolerate(one, self._tagged(), "a VLAN tag")
                 self._kind[_VLAN] = _TAG if self._inner_tag else None
                 self._inner_tag = False
             case ofp.PushVlan():
@@ -151,21 +171,23 @@ class Checker:
                 self._inner_tag = self._tagged()
                 self._kind[_VLAN] = _TAG
             case ofp.PushMpls(ethertype):
-                self._tolerate(self._holds("Ethernet"))
+                self._tolerate(one, self._holds("Ethernet"), "Ethernet")
                 self._become(ethertype)
             case ofp.PopMpls(ethertype):
-                self._tolerate(self._holds("MPLS") and self._holds("Ethernet"))
+                self._tolerate(one, self._holds("MPLS") and self._holds("Ethernet"), "mpls")
                 self._become(ethertype)
             case ofp.SetMpls(part, _):
-                self._tolerate(self._holds("MPLS"), becomes_set_field=part != "ttl")
+                self._tolerate(one, self._holds("MPLS"), "mpls", becomes_set_field=part != "ttl")
             case ofp.DecMplsTtl():
-                self._tolerate(self._holds("MPLS"))
+                self._tolerate(one, self._holds("MPLS"), "mpls")
             case ofp.DecTtl():
-                self._tolerate(self._ip())
+                self._tolerate(one, self._ip(), words("IPv4/IPv6"))
             case ofp.DecNshTtl():
-                self._tolerate(self._holds("NSH"))
+                self._tolerate(one, self._holds("NSH"), words("NSH"))
             case ofp.FinTimeout():
-                self._tolerate(self._ip() and self._kind[_NW_PROTO] == (6, 0xFF))
+                self._tolerate(
+                    one, self._ip() and self._kind[_NW_PROTO] == (6, 0xFF), "tcp or tcp6"
+                )
             case ofp.Encap(kind, _):
                 self._encapsulate(kind)
             case ofp.Decap():
@@ -184,7 +206,7 @@ class Checker:
             case ofp.GotoTable(table):
                 if self._metadata:
                     # In OpenFlow 1.0 it is a resubmit, which cannot stand after write_metadata.
-                    self.usable &= OF11_UP
+                    self._narrow(one, OF11_UP, "")
                 if table <= self._table:
                     self.faults.append(
                         Fault(
@@ -234,24 +256,27 @@ class Checker:
             case "mod_nw_ecn" | "mod_nw_ttl":
                 # OpenFlow 1.0 has these as loads, which are never tolerated.
                 if self._in_set:
-                    self._tolerate(self._ip(), becomes_set_field=name == "mod_nw_ecn")
+                    self._tolerate(
+                        one, self._ip(), words("IPv4/IPv6"), becomes_set_field=name == "mod_nw_ecn"
+                    )
                 elif not self._ip():
                     self._need(one, FIELD[name.removeprefix("mod_")])
             case "mod_dl_src" | "mod_dl_dst":
-                self._tolerate(self._holds("Ethernet"), becomes_set_field=True)
+                self._tolerate(one, self._holds("Ethernet"), "Ethernet", becomes_set_field=True)
             case "set_vlan_vid" | "set_vlan_pcp":
                 self._need(one, FIELD["vlan_tci"])
-                self._tolerate(self._tagged(), becomes_set_field=True)
+                self._tolerate(one, self._tagged(), "a VLAN tag", becomes_set_field=True)
             case "mod_vlan_vid" | "mod_vlan_pcp":
                 self._need(one, FIELD["vlan_tci"])
                 self._kind[_VLAN] = _TAG
             case "mod_nw_src" | "mod_nw_dst":
-                self._tolerate(self._holds("IPv4"), becomes_set_field=True)
+                self._tolerate(one, self._holds("IPv4"), "ip", becomes_set_field=True)
             case "mod_tp_src" | "mod_tp_dst":
                 # Without a protocol, every version has the action itself.
-                self._tolerate(any(self._holds(row) for row in ("TCP", "UDP", "SCTP")))
+                ok = any(self._holds(row) for row in ("TCP", "UDP", "SCTP"))
+                self._tolerate(one, ok, "tcp, udp or sctp")
             case _:
-                self._tolerate(self._ip(), becomes_set_field=True)
+                self._tolerate(one, self._ip(), words("IPv4/IPv6"), becomes_set_field=True)
 
     def _become(self, ethertype: int) -> None:
         self._kind[_DL_TYPE] = (ethertype, 0xFFFF)

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_list import ActionList, ActionReader, moved
+from simverify.openflow.action_table import ACTION
 from simverify.openflow.carried import match_formats
 from simverify.openflow.check import Checker
 from simverify.openflow.flow import Flow, FlowStats, Match
+from simverify.openflow.meant import FLAGS, NUMBERS, SELECTING, STATS, unknown_field
 from simverify.openflow.normal import DECIDING, NEED, Found, Kind, Settler, allowed_bits, kind_of
 from simverify.openflow.piece import Fault, Item, Piece, single, split
 from simverify.openflow.protocol import ANY, NXM_ANY, OF12_UP, OF13_UP, OXM, TABLE_ID
 from simverify.openflow.reading import read_table
-from simverify.openflow.requisites import has
+from simverify.openflow.requisites import has, words
 from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
 from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS, Placed, quick_word, read_word
 from simverify.packet.fields import MATCH_FIELDS, SLOT, SLOTS, STORAGE
@@ -31,13 +33,7 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Term
     from simverify.text import Origin
 
-FLAGS = (
-    "send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts",
-)  # fmt: skip
-_NUMBERS = {"priority": 16, "idle_timeout": 16, "hard_timeout": 16, "importance": 16}
-_STATS = ("duration", "n_packets", "n_bytes", "idle_age", "hard_age")
-_FLAG_SET, _STAT_SET = frozenset(FLAGS), frozenset(_STATS)
-ATTRIBUTES = ("table", "cookie", "out_port", "out_group", *_NUMBERS, *_STATS, *FLAGS)
+_FLAG_SET, _STAT_SET = frozenset(FLAGS), frozenset(STATS)
 _DURATION = re.compile(r"[0-9]+(?:\.[0-9]*)?s?")
 _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
 Command = Literal["add", "modify", "delete", "match"]
@@ -45,13 +41,14 @@ Command = Literal["add", "modify", "delete", "match"]
 
 _HEAVY = {SLOT[name].index for name in ("packet_type", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4")}
 """Slots whose words take the longer way each time: they change what all others mean."""
-_FORMATS = {
+FLAG_FORMATS = {
     "reset_counts": OF12_UP,
     "no_packet_counts": OF13_UP,
     "no_byte_counts": OF13_UP,
 }
-_RESTRICTING = frozenset(_FORMATS)
-_SELECTING = {"out_port", "out_group", "cookie_mask"}
+"""The formats that have a flag which not all have."""
+_RESTRICTING = frozenset(FLAG_FORMATS)
+_SELECTING = {*SELECTING, "cookie_mask"}
 _MAX_CACHE = 200_000
 _MAX_MARKS = 1000
 _PLAIN_ATTRIBUTE = re.compile(r" ?(cookie|priority)=(0x[0-9a-f]{1,16}|[1-9][0-9]{0,18}|0)")
@@ -121,7 +118,7 @@ class FlowText:
         usable = self.usable & match_formats(self.match.terms)
         if "table" in self.attributes:
             usable &= TABLE_ID
-        for name, formats in _FORMATS.items():
+        for name, formats in FLAG_FORMATS.items():
             if name in self.attributes and not lenient:
                 usable &= formats
         return usable
@@ -330,7 +327,7 @@ class FlowReader:
         if isinstance(placed, Attribute):
             if placed.mask is not None:
                 return None
-            if placed.name in _STATS:
+            if placed.name in STATS:
                 return placed
             word: _Word | Attribute = placed
         else:
@@ -388,7 +385,7 @@ class FlowReader:
                 warnings += [moved(note, at) for note in actions.notes]
             except Fault as fault:
                 faults.append(moved(fault, at))
-        elif command in ("add", "modify"):
+        elif command in ("add", "modify") and not _any_action(faults):
             faults.append(
                 Fault(
                     "missing-actions",
@@ -450,8 +447,8 @@ class FlowReader:
                 return placed
         if name in FLAGS and not item.opened:
             return Attribute(name, 1)
-        if name in _NUMBERS:
-            return Attribute(name, read_number(value, _NUMBERS[name], name))
+        if name in NUMBERS:
+            return Attribute(name, read_number(value, NUMBERS[name], name))
         if name == "table":
             return _table(read_table(value, self._tables, 255))
         if name == "cookie":
@@ -463,7 +460,7 @@ class FlowReader:
             return Attribute(name, read_port(value, self._ports))
         if name == "out_group":
             return Attribute(name, read_number(value, 32, name))
-        if name in _STATS:
+        if name in STATS:
             if name == "duration":
                 if not _DURATION.fullmatch(value.text):
                     raise value.fault("bad-number", f"'{value.text}' is no duration", "write 1.5s")
@@ -481,7 +478,7 @@ class FlowReader:
                     )
                 )
                 return placed
-        raise self._unknown(item)
+        raise unknown_field(item, ACTION)
 
     def _note_cut(self, item: Item) -> None:
         field = MATCH_FIELDS[item.key.text]
@@ -494,11 +491,9 @@ class FlowReader:
                 item.fault("cut", f"{fault.message}; the others are not looked at", fault.advice)
             )
 
-    @staticmethod
-    def _unknown(item: Item) -> Fault:
-        known = [*MATCH_FIELDS, *SHORTHANDS, *ATTRIBUTES, "actions"]
-        known = [name for name in known if name not in _SELECTING]
-        return item.key.unknown("unknown-field", "match field", known, "ovs-fields(7)")
+
+def _any_action(faults: list[Fault]) -> bool:
+    return any(fault.code == "misplaced-action" for fault in faults)
 
 
 def _quick_attribute(token: str) -> Attribute | None:
@@ -548,11 +543,15 @@ def _merge(terms: Found, slot: int, value: int, mask: int, about: int) -> None:
         terms[slot] = (old_value & ~about | value, mask)
 
 
+_CONNECTION = "a known connection (ct_state=+est and the like) and its protocol"
+
+
 def _misplaced(slot: int, where: dict[int, Item], text: str, *, refused: bool) -> Fault:
     item = where.get(slot)
     name = item.key.text if item else SLOTS[slot].name
     field_ = MATCH_FIELDS.get(name)
-    needs = field_.prerequisite.name if field_ else "another protocol"
+    row = field_.prerequisite.name if field_ else ""
+    needs = _CONNECTION if row.startswith("CT") else words(row) if row else "another protocol"
     if field_ is not None and field_.name.startswith("nsh_c"):
         needs = "nsh_mdtype=1"
     if refused:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.openflow.actions import Actions
-    from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry
+    from simverify.openflow.flow import Bucket, Flow, GroupEntry, Match, MeterEntry
 
 Style = Literal["dump", "flow"]
 """`dump` is what dump-flows prints of a flow, `flow` what parse-flow prints after `ADD `."""
@@ -46,6 +46,11 @@ class Printer:
         self._matches = MatchWriter(0 if keep else self._minor, ports, keep=keep)
         self._actions = ActionWriter(self._minor, ports, tables, keep=keep)
         self._texts: dict[tuple[int, object], tuple[Actions, str]] = {}
+
+    @property
+    def ports(self) -> Mapping[int, str] | None:
+        """The names of ports that are printed."""
+        return self._ports
 
     def match(self, match: Match) -> str:
         """Return a match as text; empty for one that meets everything."""
@@ -149,10 +154,19 @@ class Printer:
                 words.append(f"fields={fields[0]}")
             elif fields:
                 words.append(f"fields({','.join(fields)})")
-        ids = bucket_ids(group.buckets)
-        for bucket, number in zip(group.buckets, ids, strict=True):
-            parts = [f"bucket_id:{number}"] if with_ids else []
-            if bucket.weight not in (None, 1):
+        return ",".join([*words, *self.buckets(group.buckets)])
+
+    def buckets(self, buckets: tuple[Bucket, ...], *, inserted: bool = False) -> list[str]:
+        """Return buckets as text, each with its `bucket=`.
+
+        Args:
+            buckets: those of a group.
+            inserted: whether they are for a group that is there: without a weight they get 0.
+        """
+        words = []
+        for bucket, number in zip(buckets, bucket_ids(buckets), strict=True):
+            parts = [f"bucket_id:{number}"] if self._minor in (0, 5) else []
+            if bucket.weight is not None and (inserted or bucket.weight != 1):
                 parts.append(f"weight:{bucket.weight}")
             if bucket.watch_port is not None:
                 parts.append(f"watch_port:{write_port(bucket.watch_port, self._ports)}")
@@ -160,7 +174,7 @@ class Printer:
                 parts.append(f"watch_group:{bucket.watch_group}")
             parts.append(f"actions={self._actions.write_bucket(bucket.actions)}")
             words.append("bucket=" + ",".join(parts))
-        return ",".join(words)
+        return words
 
 
 _CONTEXT = ("nw_proto", "vlan_tci")

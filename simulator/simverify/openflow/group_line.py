@@ -16,6 +16,7 @@ from simverify.openflow.instructions import bucket_faults
 from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.protocol import ANY, FORMATS, Protocol
 from simverify.openflow.subfields import read_field
+from simverify.openflow.unfit import unusable_bucket
 from simverify.openflow.values import read_number, read_port, read_value
 from simverify.packet.fields import FIELDS, OFPP_MAX, OFPP_NONE
 
@@ -233,9 +234,6 @@ def read_bucket(
                 except Fault as fault:
                     raise moved(fault, words.at) from None
                 placed += [_shifted(one, words.at) for one in found.placed]
-                usable &= found.usable
-                if any(isinstance(one.action, Meter) for one in found.placed):
-                    usable &= FORMATS["OpenFlow15"]
     if kind == "inserted" and (watch_port is not None or watch_group is not None):
         raise piece.fault(
             "misplaced",
@@ -257,8 +255,10 @@ def read_bucket(
         )
     for wrong in bucket_faults(tuple(placed)):
         raise wrong
+    for one in placed:
+        usable &= one.usable
     if not usable:
-        raise piece.fault("no-usable-protocol", "this OpenFlow version cannot carry the bucket")
+        raise unusable_bucket(tuple(placed), piece, wanted)
     actions = tuple(one.action for one in placed)
     return Bucket(actions, bucket_id, weight, watch_port, watch_group)
 
@@ -304,4 +304,12 @@ def _quick_bucket(text: str, kind: str, reader: ActionReader, wanted: int) -> Bu
 
 
 def _shifted(one: Placed, by: int) -> Placed:
-    return replace(one, start=one.start + by, end=one.end + by, inner_at=one.inner_at + by)
+    # Before OpenFlow 1.5 a meter is an instruction, which a bucket has no room for.
+    only = FORMATS["OpenFlow15"] if isinstance(one.action, Meter) else ANY
+    return replace(
+        one,
+        start=one.start + by,
+        end=one.end + by,
+        inner_at=one.inner_at + by,
+        usable=one.usable & only,
+    )

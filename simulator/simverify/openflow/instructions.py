@@ -23,8 +23,13 @@ _STEPS: dict[type, tuple[int, str]] = {
 _APPLY = (1, "actions")
 
 
-def bucket_faults(placed: tuple[Placed, ...]) -> list[Fault]:
-    """Return what is wrong with the actions of a bucket, which meet no match."""
+def bucket_faults(placed: tuple[Placed, ...], where: str = "a bucket") -> list[Fault]:
+    """Return what is wrong with actions that meet no match, as those of a bucket.
+
+    Args:
+        placed: the actions.
+        where: what they are the actions of, in words.
+    """
     faults: list[Fault] = []
     for one in placed:
         step = _STEPS.get(type(one.action))
@@ -32,7 +37,7 @@ def bucket_faults(placed: tuple[Placed, ...]) -> list[Fault]:
             faults.append(
                 Fault(
                     "misplaced",
-                    f"{step[1]} cannot stand in a bucket",
+                    f"{step[1]} cannot stand in {where}",
                     one.start,
                     one.end,
                     "it is an instruction of a flow",
@@ -52,7 +57,9 @@ def check_order(placed: tuple[Placed, ...], faults: list[Fault]) -> None:
             if step == last:
                 message = f"{step[1]} is there twice"
             else:
-                message = f"{step[1]} has to stand before {last[1]}"
+                message = (
+                    f"{step[1]} {'have' if step == _APPLY else 'has'} to stand before {last[1]}"
+                )
             faults.append(
                 Fault(
                     "late-meter" if step[1] == "meter" != last[1] else "bad-order",

@@ -36,18 +36,37 @@ _Bits = tuple[tuple[str, int, int], ...]
 def one_form(actions: Actions) -> tuple[object, ...]:
     """Return actions in the one form: equal lists of different versions are equal.
 
-    A last `goto_table` is a `resubmit` to it, as OpenFlow 1.0 has it; writes of constants are
-    the bits that they write; `write_actions` of nothing is nothing.
+    A last `goto_table` is a `resubmit` to it, as OpenFlow 1.0 has it; constants that are written in
+    a row are the bits that they write; `write_actions` of nothing is nothing.
     """
     actions = tuple(action for action in actions if action != ofp.WriteActions(()))
-    found = tuple(_form(action) for action in actions)
+    found: list[object] = []
+    written: dict[str, tuple[int, int]] = {}
+    for action in actions:
+        bits = _writes(action)
+        if bits is None:
+            found += _end(written)
+            found.append(_form(action))
+            continue
+        for slot, value, mask in bits:
+            before, known = written.get(slot, (0, 0))
+            written[slot] = (before & ~mask | value, known | mask)
+    found += _end(written)
     last = actions[-1] if actions else None
     if isinstance(last, ofp.GotoTable):
         return (*found[:-1], ofp.Resubmit(None, last.table))
+    return tuple(found)
+
+
+def _end(written: dict[str, tuple[int, int]]) -> list[object]:
+    """Return what was written in a row as one write of each slot's bits, and forget it."""
+    found: list[object] = [("write", slot, *bits) for slot, bits in sorted(written.items())]
+    written.clear()
     return found
 
 
-def _form(action: Action) -> object:
+def _writes(action: Action) -> _Bits | None:
+    """Return the bits that an action writes a constant to; None if it does something else."""
     match action:
         case ofp.Load(value, dst):
             return _written(dst.field.name, value << dst.start, (1 << dst.width) - 1 << dst.start)
@@ -56,8 +75,16 @@ def _form(action: Action) -> object:
         case ofp.Mod(name, value) if name in _MOD_FIELDS:
             field = FIELD[_MOD_FIELDS[name]]
             return _written(field.name, value, field.all_ones)
+        case ofp.Mod("mod_nw_tos", value):
+            return _written("nw_tos", value, 0xFC)
         case ofp.SetTunnel(value):
             return _written("tun_id", value, FIELD["tun_id"].all_ones)
+        case _:
+            return None
+
+
+def _form(action: Action) -> object:
+    match action:
         case ofp.Clone(inner):
             return ("clone", one_form(inner))
         case ofp.WriteActions(inner):

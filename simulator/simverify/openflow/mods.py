@@ -16,6 +16,7 @@ from simverify.text import Diagnostic, InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simverify.openflow.actions import Actions
     from simverify.openflow.pipeline import Pipeline
     from simverify.text import Origin, Span
 
@@ -71,8 +72,21 @@ class RemoveBuckets:
     origin: Origin | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PacketOut:
+    """A request to send a packet as if it came from a port, with fields of the pipeline set."""
+
+    in_port: int
+    packet_type: int
+    """Its namespace and type; 0 for an Ethernet frame."""
+    fields: Match
+    packet: bytes
+    actions: Actions
+    span: Span
+
+
 GroupRequest = GroupMod | DeleteGroups | InsertBuckets | RemoveBuckets
-Mod = FlowMod | GroupRequest
+Mod = FlowMod | GroupRequest | PacketOut
 
 
 def apply_mod(pipeline: Pipeline, mod: Mod, *, openflow10: bool = False) -> list[Diagnostic]:
@@ -100,6 +114,13 @@ def apply_mod(pipeline: Pipeline, mod: Mod, *, openflow10: bool = False) -> list
         case RemoveBuckets(group_id):
             group = _existing(pipeline, group_id, mod.span)
             pipeline.groups[group_id] = _removed(group, mod)
+        case PacketOut():
+            raise _refused(
+                "not-modelled",
+                "a packet that a bundle sends is not modelled",
+                mod.span,
+                "leave it out: verdicts are about the packets of the case",
+            )
         case _:
             assert_never(mod)
     return []

@@ -19,6 +19,7 @@ from simverify.openflow.group_line import read_group
 from simverify.openflow.meter_line import read_meter
 from simverify.openflow.piece import Fault, Piece
 from simverify.openflow.protocol import ANY, FORMATS, OF15, Protocol
+from simverify.openflow.unfit import unusable
 from simverify.text import Diagnostic, InputError, Origin, Source, Span
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Parsed(Generic[T]):
 _REPLY = re.compile(
     r"(?:NXST|OFPST)_\w+ (?:reply|request) .*\(xid=0x[0-9a-f]+\):(?: flags=\[\w+\])?"
 )
+_DECODE = re.compile(r"\*\*\*decode error: \w+\*\*\*")
+_OCTETS = re.compile(r"[0-9a-f]{8}  [0-9a-f]{2}[ -].*\|$")
+"""A line of the octets that ovs-ofctl prints below a message that it cannot decode."""
+
 _BAD = re.compile(r"[^\t\r\n -~]")
 _COMMENT = re.compile(r"#.*")
 
@@ -131,10 +136,13 @@ def bad_characters(source: Source) -> list[Diagnostic]:
                 "bad-character",
                 f"character {_name(match.group())} in a flow",
                 Span(source, at, at + 1),
-                "plain ASCII text is expected",
+                _ESCAPED if match.group() == "\x1b" else "plain ASCII text is expected",
             )
         )
     return found
+
+
+_ESCAPED = "colours of a terminal: dump with --color=never"
 
 
 def _name(character: str) -> str:
@@ -167,6 +175,7 @@ def parse_flows(
     skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
     reader = FlowReader(ports, tables, lenient=lenient)
     flows: list[Flow] = []
+    undecoded = False
     with collector_paused():
         for number, line in lines(source):
             if number in skip:
@@ -179,8 +188,11 @@ def parse_flows(
                 at = source.line_starts[number - 1]
                 diagnostics += [diagnose(source, fault, at, "warning") for fault in said.warnings]
                 faults = said.faults or ([] if unfit is None else [unfit])
-                if faults and _REPLY.fullmatch(line.strip()):
-                    continue
+                if faults:
+                    if _REPLY.fullmatch(line.strip()) or (undecoded and _OCTETS.match(line)):
+                        continue
+                    undecoded = _DECODE.search(line) is not None
+                    faults = [_undecoded(line)] if undecoded else faults
                 diagnostics += [diagnose(source, fault, at) for fault in faults]
                 if faults:
                     continue
@@ -201,6 +213,7 @@ def parse_groups(
     skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
     groups: list[GroupEntry] = []
     actions = ActionReader(ports or {}, tables or {})
+    undecoded = False
     with collector_paused():
         for number, line in lines(source):
             if number in skip or _REPLY.fullmatch(line.strip()):
@@ -216,7 +229,11 @@ def parse_groups(
                     )
                 )
             except Fault as fault:
-                diagnostics.append(diagnose(source, fault, source.line_starts[number - 1]))
+                if undecoded and _OCTETS.match(line):
+                    continue
+                undecoded = _DECODE.search(line) is not None
+                found = _undecoded(line) if undecoded else fault
+                diagnostics.append(diagnose(source, found, source.line_starts[number - 1]))
     return Parsed(tuple(groups), _ordered(diagnostics))
 
 
@@ -263,6 +280,16 @@ def parse_meters(text: Source | str) -> Parsed[MeterEntry]:
     return Parsed(tuple(meters), _ordered(diagnostics))
 
 
+def _undecoded(line: str) -> Fault:
+    return Fault(
+        "decode-error",
+        "ovs-ofctl could not decode what the switch sent: entries are missing here",
+        len(line) - len(line.lstrip()),
+        len(line.rstrip()),
+        "dump again with -O OpenFlow15, or another version that has what the switch holds",
+    )
+
+
 def _ordered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostics, key=lambda d: d.span.start if d.span else -1))
 
@@ -284,26 +311,6 @@ def collector_paused() -> Iterator[None]:
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
-
-
-def unusable(
-    said: FlowText, wanted: int, protocol: Protocol | None, line: str, *, lenient: bool = False
-) -> Fault | None:
-    """Return the fault of a flow that no wanted version of OpenFlow can carry."""
-    formats = said.formats(lenient=lenient)
-    if formats & wanted:
-        return None
-    have = [name for name, bits in FORMATS.items() if formats & bits]
-    end = len(line.rstrip())
-    what = protocol or "any version of OpenFlow"
-    advice = f"{', '.join(have)} can" if have else "no version has all of its words"
-    return Fault(
-        "no-usable-protocol",
-        f"{what} cannot carry this flow",
-        len(line) - len(line.lstrip()),
-        end,
-        advice,
-    )
 
 
 def read_flow(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _MESSAGE = 240
 """How long a message gets, in characters."""
 
+_FEW = 9
+"""How many words a message lists."""
+
 
 class Fault(Exception):  # noqa: N818 - one of many that are collected
     """What is wrong with characters `start` to `end` of the text that is being read."""
@@ -74,7 +77,10 @@ class Piece:
 
     def unknown(self, code: str, what: str, known: Iterable[str], source: str) -> Fault:
         """Return the fault of a word that is none of `known`, with the nearest as advice."""
-        near = suggest(self.text, known) if len(self.text) < _MESSAGE else None
+        names = list(known)
+        near = suggest(self.text, names) if len(self.text) < _MESSAGE else None
+        if near is None and 1 < len(names) <= _FEW:
+            near = f"one of {', '.join(names)}"
         advice = f"{near} ({source})" if near else f"see {source}"
         return self.fault(code, f"no {what} named '{self.text}'", advice)
 

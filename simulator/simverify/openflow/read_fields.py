@@ -54,6 +54,12 @@ def arrow(piece: Piece, form: str) -> tuple[Piece, Piece]:
 def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     """`set_field:VALUE[/MASK]->FIELD`."""
     left, right = arrow(piece, "set_field:VALUE[/MASK]->FIELD")
+    if right.text.partition("[")[0] in FIELD and "[" in right.text:
+        raise right.fault(
+            "unknown-field",
+            "set_field names a whole field",
+            f"write load:{left.text}->{right.text}, or set_field with a mask",
+        )
     field = read_field(right)
     if not field.writable:
         raise right.fault("read-only", f"{field.name} cannot be written")

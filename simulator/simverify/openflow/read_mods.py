@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from simverify.openflow.action_list import ActionReader
-from simverify.openflow.flow_line import FLAGS, FlowReader
+from simverify.openflow.flow_line import FlowReader
 from simverify.openflow.group_line import (
     GROUP_WORDS,
     MAX_GROUP,
@@ -21,6 +21,7 @@ from simverify.openflow.group_line import (
     read_bucket,
     read_group,
 )
+from simverify.openflow.meant import FLAGS
 from simverify.openflow.mods import (
     DeleteGroups,
     FlowMod,
@@ -30,12 +31,15 @@ from simverify.openflow.mods import (
     GroupRequest,
     InsertBuckets,
     Mod,
+    PacketOut,
     RemoveBuckets,
 )
-from simverify.openflow.parse import Parsed, as_source, bad_characters, diagnose, lines, unusable
+from simverify.openflow.packet_out import read_packet_out
+from simverify.openflow.parse import Parsed, as_source, bad_characters, diagnose, lines
 from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.pipeline import FlowFilter
 from simverify.openflow.protocol import ANY, FORMATS, OF15, Protocol
+from simverify.openflow.unfit import unusable
 from simverify.openflow.values import read_number
 from simverify.text import Diagnostic, InputError, Origin, Span
 
@@ -50,6 +54,7 @@ W = TypeVar("W", bound=str)
 
 FLOW_COMMANDS: tuple[FlowModCommand, ...] = get_args(FlowModCommand)
 GROUP_COMMANDS: tuple[GroupModCommand, ...] = get_args(GroupModCommand)
+_MESSAGES: tuple[Literal["flow", "group", "packet-out"], ...] = ("flow", "group", "packet-out")
 _WORD = re.compile(r"[ \t\r]*([^, \t\r]*)")
 _ALL_GROUPS = 0xFFFFFFFC
 _ANY_PORT, _ANY_GROUP = 0xFFFF, 0xFFFFFFFF
@@ -121,6 +126,14 @@ class ModReader:
             self.diagnostics.append(diagnose(self._source, fault, at))
             return None
 
+    def packet_out(self, text: str, at: int) -> PacketOut | None:
+        """Return the packet that is to be sent, as `flow` does the request about flows."""
+        try:
+            return read_packet_out(Piece(text), self._ports, self._actions, self._span(text, at))
+        except Fault as fault:
+            self.diagnostics.append(diagnose(self._source, fault, at))
+            return None
+
     def _group(self, piece: Piece, at: int, command: GroupModCommand) -> GroupRequest:
         span, origin = self._span(piece.text, at), self._origin(at)
         if command in ("add", "modify", "add_or_mod"):
@@ -136,7 +149,7 @@ class ModReader:
             raise piece.fault(
                 "no-usable-protocol",
                 f"{self._protocol} has no {command}",
-                "OpenFlow 1.5 has",
+                "OpenFlow10 and OpenFlow15 have",
             )
         item = said.get("command_bucket_id")
         if command == "remove_bucket":
@@ -231,24 +244,19 @@ def parse_bundle(
     reader = ModReader(source, ports=ports, tables=tables, protocol=protocol)
 
     def read(line: str, at: int) -> Mod | None:
-        kind = _first(line, ("flow", "group", "packet-out"))
-        if kind is None or kind == "packet-out":
+        kind = _first(line, _MESSAGES)
+        if kind is None:
             found = _WORD.match(line)
             assert found is not None
             word = Piece(found[1], found.start(1))
-            if kind == "packet-out":
-                fault = word.fault(
-                    "not-modelled",
-                    "a packet that a bundle sends is not modelled",
-                    "leave it out: verdicts are about the packets of the case",
-                )
-            else:
-                fault = word.unknown(
-                    "unknown-message", "message of a bundle", ("flow", "group"), "ovs-ofctl(8)"
-                )
+            fault = word.unknown(
+                "unknown-message", "message of a bundle", _MESSAGES, "ovs-ofctl(8)"
+            )
             reader.diagnostics.append(diagnose(source, fault, at))
             return None
         rest, start = _behind(line, at, kind)
+        if kind == "packet-out":
+            return reader.packet_out(rest, start)
         if kind == "flow":
             said = _first(rest, FLOW_COMMANDS)
             return reader.flow(*_behind(rest, start, said), said or "add")

@@ -199,6 +199,11 @@ def read_resubmit(piece: Piece, reading: Reading) -> ofp.Action:
     if len(words) > 3:
         raise words[3].fault("extra-argument", "resubmit has at most a port, a table and ct")
     port: int | None = None
+    if words[0].text.startswith("table="):
+        number = words[0].text.removeprefix("table=")
+        raise piece.fault(
+            "unknown-argument", "resubmit's table has no name", f"write resubmit(,{number})"
+        )
     if words[0]:
         port = read_port(words[0], reading.ports)
         if port == OFPP_IN_PORT:

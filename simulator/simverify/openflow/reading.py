@@ -31,6 +31,8 @@ class Placed:
     """The actions within `clone(...)`, `write_actions(...)` and ct's `exec(...)`."""
     inner_at: int = 0
     """Where the list within starts."""
+    usable: int = ANY
+    """The formats that have its words."""
 
 
 @dataclass(slots=True)

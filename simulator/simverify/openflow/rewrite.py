@@ -9,19 +9,10 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar, assert_never, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from simverify.openflow.format import Printer, format_meter
-from simverify.openflow.mod_text import write_flow_mod
-from simverify.openflow.mods import (
-    DeleteGroups,
-    FlowMod,
-    GroupMod,
-    GroupRequest,
-    InsertBuckets,
-    Mod,
-    RemoveBuckets,
-)
+from simverify.openflow.mod_text import write_mod
 from simverify.openflow.parse import (
     Parsed,
     as_source,
@@ -31,13 +22,20 @@ from simverify.openflow.parse import (
     read_flow,
 )
 from simverify.openflow.protocol import FORMATS, PROTOCOLS, Protocol
-from simverify.openflow.read_mods import parse_bundle, parse_flow_mods, parse_group_mods
+from simverify.openflow.read_mods import (
+    FLOW_COMMANDS,
+    GROUP_COMMANDS,
+    parse_bundle,
+    parse_flow_mods,
+    parse_group_mods,
+)
 from simverify.text import Diagnostic, InputError, Source, Span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from simverify.openflow.flow import Flow, GroupEntry, MeterEntry
+    from simverify.openflow.mods import FlowMod, GroupRequest, Mod
 
 Kind = Literal["dump", "flow", "group", "meter", "match"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -46,11 +44,10 @@ Entry = TypeVar("Entry")
 
 _HEAD = re.compile(r"(NXST|OFPST)_\w+ reply (?:\(OF1\.(\d)\) )?\(xid=")
 _REQUEST = re.compile(
-    r"[ \t\ufeff]*(?:(?:flow|group|packet-out)(?=[ \t]|$)[ \t]*)?"
-    r"(?:(?:add|modify|modify_strict|delete|delete_strict|add_or_mod|insert_bucket|remove_bucket)"
-    r"(?=[ \t\r]|$)|(?<=[a-z][ \t]))"
+    r"[ \t\ufeff]*(?:(flow|group|packet-out)(?=[ \t\r,]|$)[ \t\r,]*)?"
+    rf"(?:({'|'.join(sorted({*FLOW_COMMANDS, *GROUP_COMMANDS}))})(?=[ \t\r,]|$))?"
 )
-_BUNDLE = re.compile(r"^[ \t]*(flow|group|packet-out)[ \t]", re.MULTILINE)
+_BUNDLE = re.compile(r"^[ \t\ufeff]*(flow|group|packet-out)([ \t\r,]|$)", re.MULTILINE)
 _GROUP = re.compile(r"^[^#\n]*\bgroup_id=", re.MULTILINE)
 _COMMENT = re.compile(r"\s*#.*")
 
@@ -150,7 +147,7 @@ def rewrite(
     if kind == "match":
         message = "a file holds flows, groups or meters"
         raise InputError([Diagnostic("error", "not-a-file", message, place=source.name)])
-    if kind != "meter" and any(_REQUEST.match(line) for line in source.text.split("\n")):
+    if kind != "meter" and any(any(_command(line)) for line in source.text.split("\n")):
         return _rewrite_requests(source, protocol, ports, tables)
     holds = _holds(source) if kind == "dump" else kind
     printer = Printer(
@@ -186,10 +183,7 @@ def _rewrite_requests(
     ports: Mapping[str, int] | None,
     tables: Mapping[str, int] | None,
 ) -> Rewritten:
-    """Return a file of requests: each keeps its command, and is otherwise written anew.
-
-    Requests for single buckets stay as they are written.
-    """
+    """Return a file of requests: each keeps its command, and is otherwise written anew."""
     parsed: Parsed[Mod] | Parsed[FlowMod] | Parsed[GroupRequest]
     if _BUNDLE.search(source.text):
         parsed = parse_bundle(source, ports=ports, tables=tables, protocol=protocol)
@@ -206,19 +200,15 @@ def _rewrite_requests(
     mods: Sequence[Mod] = parsed.checked()
     lines = source.text.split("\n")
     for mod in mods:
-        found = _REQUEST.match(lines[mod.span.line - 1])
-        words = found.group().split() if found else []
-        match mod:
-            case FlowMod():
-                words.append(write_flow_mod(mod, printer))
-            case GroupMod(group=group):
-                words.append(printer.group(group))
-            case DeleteGroups() | InsertBuckets() | RemoveBuckets():
-                continue
-            case _:
-                assert_never(mod)
+        words = (*_command(lines[mod.span.line - 1]), write_mod(mod, printer))
         texts[mod.span.line] = " ".join(word for word in words if word)
     return Rewritten(source, _put(source.text, texts, set()), parsed.diagnostics)
+
+
+def _command(line: str) -> tuple[str | None, ...]:
+    """Return what a line is about and what is to be done, as far as it says so."""
+    found = _REQUEST.match(line)
+    return found.groups() if found else (None, None)
 
 
 def _line(entry: Flow | GroupEntry | MeterEntry) -> int:

@@ -93,7 +93,9 @@ def read_match_bits(piece: Piece) -> Subfield:
     if found.group(2) is not None:
         last = read_decimal(rest.cut(*found.span(2)), 16, "the last bit")
     if first > last:
-        raise rest.fault("bad-bits", f"bit {first} comes after bit {last}")
+        raise rest.fault(
+            "bad-bits", f"bit {first} comes after bit {last}", f"write [{last}..{first}]"
+        )
     if last >= field.bits:
         raise rest.fault(
             "bad-bits",

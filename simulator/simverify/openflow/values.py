@@ -16,6 +16,7 @@ from simverify.packet.fields import (
     OFPP_NONE,
     TCP_FLAG_BITS,
 )
+from simverify.text import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,7 @@ FRAGS = {
 """`nw_frag`: bit 0 is any fragment, bit 1 a later one."""
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
+_RANGE = re.compile(r"[0-9]+[-:][0-9]+")
 _MAC = re.compile(r"[0-9a-fA-F]{1,2}(?::[0-9a-fA-F]{1,2}){5}")
 _FLAG = re.compile(r"([+-])([^+-]*)")
 
@@ -64,6 +66,8 @@ def read_number(piece: Piece, width: int, what: str) -> int:
         advice = None
         if text.isascii() and text.isdigit():
             advice = "a leading 0 makes it octal"
+        elif _RANGE.fullmatch(text):
+            advice = "there are no ranges: a flow each for VALUE/MASK, as 80/0xfff0"
         raise piece.fault("bad-number", f"'{text}' is not a number for {what}", advice)
     if len(text) > 400:
         raise piece.fault("too-large", f"the number for {what} has {len(text)} digits")
@@ -137,8 +141,11 @@ def read_port(piece: Piece, ports: Mapping[str, int]) -> int:
             "bad-number", "a port is only taken in decimal digits", f"write {int(text, 0)}"
         )
     if not text:
-        raise piece.fault("missing-value", "a port is missing")
-    raise piece.unknown("unknown-port", "port", [*ports, *RESERVED_PORTS], "port names")
+        raise piece.fault("missing-value", "a port is missing", "a number, a name, or LOCAL")
+    if not ports and suggest(text[:100], RESERVED_PORTS) is None:
+        advice = "no names of ports are known here: write its number"
+        raise piece.fault("unknown-port", f"no port named '{text}'", advice)
+    raise piece.unknown("unknown-port", "port", [*ports, *RESERVED_PORTS], "the switch's ports")
 
 
 def write_port(port: int, names: Mapping[int, str] | None = None) -> str:
@@ -182,7 +189,11 @@ def read_ipv4(piece: Piece) -> int:
     try:
         return int.from_bytes(inet_pton(AF_INET, piece.text))
     except (OSError, ValueError):
-        raise piece.fault("bad-address", f"'{piece.text}' is not an IPv4 address") from None
+        advice = "four numbers with periods, 10.0.0.1"
+        if ":" in piece.text:
+            advice = "fields of IPv4 and of IPv6 are two: ip_src and ipv6_src, ip_dst and ipv6_dst"
+        message = f"'{piece.text}' is not an IPv4 address"
+        raise piece.fault("bad-address", message, advice) from None
 
 
 def write_ipv4(value: int) -> str:
@@ -195,7 +206,8 @@ def read_ipv6(piece: Piece) -> int:
     try:
         return int.from_bytes(inet_pton(AF_INET6, piece.text))
     except (OSError, ValueError):
-        raise piece.fault("bad-address", f"'{piece.text}' is not an IPv6 address") from None
+        message = f"'{piece.text}' is not an IPv6 address"
+        raise piece.fault("bad-address", message, "such as fe80::1") from None
 
 
 def write_ipv6(value: int) -> str:
@@ -356,6 +368,12 @@ def _read_mask(field: Field, piece: Piece, ports: Mapping[str, int]) -> int:
                 "bad-prefix",
                 f"ovs-ofctl takes the digits that '{piece.text}' begins with for a prefix length",
                 "write the length of the prefix",
+            )
+        if "/" in piece.text:
+            raise piece.fault(
+                "bad-address",
+                f"'{piece.text}' is neither the length of a prefix nor a mask",
+                f"/0 to /{field.width}",
             )
     if not field.maskable:
         return read_number(piece, field.octets * 8, f"the mask of {field.name}")
