@@ -47,7 +47,7 @@ WRONG = {
         "new.flows:1:9: error[unknown-port]: no port named 'pod9'\n"
         "1 | in_port=pod9 actions=drop\n"
         "  |         ^^^^\n"
-        "   = help: did you mean 'pod2'? (port names)\n",
+        "   = help: did you mean 'pod2'? (the switch's ports)\n",
         {"new.flows": "in_port=pod9 actions=drop\n"},
     ),
     "errors in several lines": Wrong(
@@ -59,7 +59,7 @@ WRONG = {
         "new.flows:3:9: error[unknown-port]: no port named 'pod9'\n"
         "3 | in_port=pod9 actions=drop\n"
         "  |         ^^^^\n"
-        "   = help: did you mean 'pod2'? (port names)\n",
+        "   = help: did you mean 'pod2'? (the switch's ports)\n",
         {"new.flows": "ip,nw_dest=10.0.0.0/24 actions=drop\n\nin_port=pod9 actions=drop\n"},
     ),
     "a missing file of flows": Wrong(

@@ -147,3 +147,45 @@ def test_the_command_checks_and_shows_differences(tmp_path: Path) -> None:
     missing = run("fmt", str(tmp_path / "none"))
     assert missing.returncode == 2
     assert "error[no-file]" in missing.stderr
+
+
+def test_line_ends_and_a_byte_order_mark_are_those_of_plain_text(tmp_path: Path) -> None:
+    """Comments and empty lines of a file from Windows stay, without what else it has."""
+    path = tmp_path / "flows.txt"
+    path.write_bytes(b"\xef\xbb\xbf# pods\r\nip , tcp,actions=2 # x\r\n\r\n")
+    done = run("fmt", str(path))
+    assert done.stdout == "# pods\ntcp actions=output:2 # x\n\n"
+    assert "warning[byte-order-mark]" in done.stderr
+    done = run("fmt", "--kind", "flow", "--format", "jsonl", str(path))
+    assert [json.loads(line)["ok"] for line in done.stdout.splitlines()] == [False, True, False]
+    assert run("fmt", "--quiet", "--check", str(path)).stderr == ""
+
+
+def test_several_files_are_printed_one_below_the_other(tmp_path: Path) -> None:
+    """One without an end of its last line is not run into the next; errors of all are shown."""
+    first, second, bad = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    first.write_text("ip,actions=1")
+    second.write_text("arp actions=output:2\n")
+    bad.write_text("ip,actions=foo\nip\n")
+    done = run("fmt", str(first), str(second))
+    assert done.stdout == "ip actions=output:1\narp actions=output:2\n"
+    assert run("fmt", "--check", str(first), str(second)).stdout == f"{first}\n"
+    done = run("fmt", str(bad), str(first), str(bad))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("error[") == 4
+
+
+def test_a_file_is_written_in_place_by_naming_it_twice(tmp_path: Path) -> None:
+    """It is read whole before it is written."""
+    path = tmp_path / "flows.txt"
+    path.write_text("ip,actions=1\n")
+    assert run("fmt", "-o", str(path), str(path)).returncode == 0
+    assert path.read_text() == "ip actions=output:1\n"
+
+
+def test_names_of_ports_and_tables_are_read_and_printed() -> None:
+    """Those that the texts use are given beside them."""
+    text = "table=first,in_port=pod1 actions=goto_table:second\n"
+    done = run("fmt", "--ports", "pod1:3", "--tables", "first:0,second:7", stdin=text)
+    assert done.stdout == "table=first, in_port=pod1 actions=goto_table:second\n"
+    assert "no table named 'first'" in run("fmt", "--ports", "pod1:3", stdin=text).stderr

@@ -25,6 +25,7 @@ _KINDS = ("dump", "flow", "group", "meter", "match")
 @click.option("--kind", type=click.Choice(_KINDS), default="dump", show_default=True)
 @click.option("--protocol", metavar="OpenFlow1X", help="Print for this version of OpenFlow.")
 @click.option("--ports", metavar="NAME:NUMBER,...", help="Names of ports that the texts use.")
+@click.option("--tables", metavar="NAME:NUMBER,...", help="Names of tables that the texts use.")
 @click.option("--check", is_flag=True, help="Exit with 1 where a file is in another form.")
 @click.option("--diff", is_flag=True, help="Show what would change, not the result.")
 @output("text", "json", "jsonl")
@@ -33,6 +34,7 @@ def command(
     kind: str,
     protocol: str | None,
     ports: str | None,
+    tables: str | None,
     check: bool,
     diff: bool,
     form: str,
@@ -41,13 +43,15 @@ def command(
 ) -> int:
     """Print flows, groups or meters in one canonical form, or their errors.
 
-    Comments stay where they are. Without FILE, or with -, standard input is read.
+    A file of requests (flow add, group delete, packet-out...) keeps its commands. Comments stay
+    where they are. Without FILE, or with -, standard input is read.
     """
-    what, version, names = cast("Kind", kind), _protocol(protocol), read_ports(ports)
+    what, version = cast("Kind", kind), _protocol(protocol)
+    names = read_ports(ports), read_ports(tables)
     if form == "jsonl":
-        write(_answers(files or ("-",), what, version, names), target)
+        write(_answers(files or ("-",), what, version, *names), target)
         return 0
-    found = _rewrite(files or ("-",), what, version, names)
+    found = _rewrite(files or ("-",), what, version, *names)
     for one in found:
         warn(one.warnings, quiet=quiet)
     changed = any(one.changed for one in found)
@@ -61,12 +65,24 @@ def command(
     elif check:
         write("".join(f"{one.source.name}\n" for one in found if one.changed), target)
     else:
-        write("".join(one.text for one in found), target)
+        write(_joined([one.text for one in found]), target)
     return int(check and changed)
 
 
+def _joined(texts: list[str]) -> str:
+    """Return texts one below the other: a last line without an end is not run into the next."""
+    if not texts:
+        return ""
+    ended = [text if not text or text.endswith("\n") else f"{text}\n" for text in texts[:-1]]
+    return "".join(ended) + texts[-1]
+
+
 def _rewrite(
-    files: tuple[str, ...], kind: Kind, protocol: Protocol | None, ports: Mapping[str, int] | None
+    files: tuple[str, ...],
+    kind: Kind,
+    protocol: Protocol | None,
+    ports: Mapping[str, int] | None,
+    tables: Mapping[str, int] | None,
 ) -> list[Rewritten]:
     """Rewrite all files, or raise every error of all of them."""
     from simverify.openflow.rewrite import rewrite
@@ -76,7 +92,8 @@ def _rewrite(
     errors: list[Diagnostic] = []
     for name in files:
         try:
-            found.append(rewrite(read_source(name), kind, protocol=protocol, ports=ports))
+            source = read_source(name)
+            found.append(rewrite(source, kind, protocol=protocol, ports=ports, tables=tables))
         except InputError as error:
             errors += error.diagnostics
     if errors:
@@ -85,7 +102,11 @@ def _rewrite(
 
 
 def _answers(
-    files: tuple[str, ...], kind: Kind, protocol: Protocol | None, ports: Mapping[str, int] | None
+    files: tuple[str, ...],
+    kind: Kind,
+    protocol: Protocol | None,
+    ports: Mapping[str, int] | None,
+    tables: Mapping[str, int] | None,
 ) -> str:
     """Return one JSON object for each line of the input."""
     from simverify.openflow.rewrite import canonical
@@ -93,10 +114,11 @@ def _answers(
 
     rows = []
     for name in files:
-        text = read_source(name).text
+        text = read_source(name).text.removeprefix("\ufeff")
         for line in text.removesuffix("\n").split("\n") if text else ():
+            words = line.partition("#")[0].removesuffix("\r")
             try:
-                said = canonical(line, kind, protocol=protocol, ports=ports)
+                said = canonical(words, kind, protocol=protocol, ports=ports, tables=tables)
             except InputError as error:
                 rows.append(json.dumps({"ok": False, "error": _error(error)}))
             else:

@@ -390,7 +390,7 @@ class FlowReader:
                 Fault(
                     "missing-actions",
                     "the flow has no actions",
-                    len(text.rstrip()) - 1,
+                    max(0, len(text.rstrip()) - 1),
                     len(text.rstrip()),
                     "end it with actions=... (drop for none)",
                 )

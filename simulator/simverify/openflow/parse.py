@@ -100,6 +100,8 @@ def lines(source: Source) -> Iterator[tuple[int, str]]:
     A comment goes from `#` to the end of the line. Source: ovs-ofctl(8), `add-flows`.
     """
     for number, line in enumerate(source.text.split("\n"), 1):
+        if number == 1 and line.startswith("\ufeff"):
+            line = " " + line[1:]
         if "#" in line:
             line = _COMMENT.sub("", line)
         if line and not line.isspace():
@@ -180,7 +182,7 @@ def parse_flows(
         for number, line in lines(source):
             if number in skip:
                 continue
-            said = reader.read(line.replace("\ufeff", " ") if number == 1 else line)
+            said = reader.read(line)
             unfit = None
             if wanted != ANY or not said.usable & OF15 or said.restricts():
                 unfit = unusable(said, wanted, protocol, line, lenient=lenient)
@@ -221,7 +223,7 @@ def parse_groups(
             try:
                 groups.append(
                     read_group(
-                        Piece(line.replace("\ufeff", " ")),
+                        Piece(line),
                         ports or {},
                         actions,
                         Origin(source.name, number),
@@ -272,7 +274,7 @@ def parse_meters(text: Source | str) -> Parsed[MeterEntry]:
             starts.append((number, [line]))
     meters: list[MeterEntry] = []
     for number, texts in starts:
-        piece = Piece("\n".join(texts).replace("\ufeff", " "))
+        piece = Piece("\n".join(texts))
         try:
             meters.append(read_meter(piece, Origin(source.name, number)))
         except Fault as fault:

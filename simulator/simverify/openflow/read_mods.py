@@ -334,7 +334,7 @@ def _read_lines(
     for number, line in lines(source):
         if number in bad:
             continue
-        mod = read(line.replace("\ufeff", " "), source.line_starts[number - 1])
+        mod = read(line, source.line_starts[number - 1])
         if mod is not None:
             found.append(mod)
     return Parsed(tuple(found), _ordered(reader))

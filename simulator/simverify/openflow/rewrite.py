@@ -220,16 +220,17 @@ def _put(text: str, texts: Mapping[int, str], followed: set[int]) -> str:
     """Put each entry's text where it stood, beside what else there was."""
     found = []
     meter = False
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        line = line.removesuffix("\r")
         if number in texts:
-            indent = line[: len(line) - len(line.lstrip())].replace("\ufeff", "")
+            indent = line[: len(line) - len(line.lstrip())]
             comment = _COMMENT.search(line)
             tail = comment.group() if comment else ""
             head, _, rest = texts[number].partition("\n")
             found.append(indent + head + tail + ("\n" + rest if rest else ""))
             meter = number in followed
         elif not (meter and line.lstrip().startswith("type=")):
-            found.append(line.removesuffix("\r"))
+            found.append(line)
     return "\n".join(found)
 
 
