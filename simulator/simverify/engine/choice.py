@@ -14,12 +14,21 @@ from simverify.engine.sharing import option_of
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from simverify.engine.state import Zone
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
 
 
 NAT_PORTS_BESIDE = 4
 """For how many ports that NAT may pick an open port keeps room beside it."""
+
+
+OPEN_ZONE = -1
+
+
+def numbered(zone: Zone) -> int:
+    """Return the number of a zone, `OPEN_ZONE` if it differs among the packets of a class."""
+    return zone if isinstance(zone, int) else OPEN_ZONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ class Choices:
         """Return where the option at place `option` is taken; the last takes what is left."""
         return option_of(self._space, choice.vec, option, len(choice.options))
 
-    def nat_port(self, key: Hashable, port: Vec, bridge: int, zone: int) -> Choice:
+    def nat_port(self, key: Hashable, port: Vec, bridge: int, zone: Zone) -> Choice:
         """Return the choice by NAT in `zone` of another port than `port`.
 
         Its bits stand beside those of `port` in the variable order if that has room for it
@@ -106,30 +115,30 @@ class Choices:
         full = ("nat-port", bridge, zone, key)
         choice = self._made.get(full)
         if choice is None:
-            vec = self._beside(port) or self._roomy(f"nat-port {bridge}.{zone}")
-            choice = self._made[full] = Choice("nat-port", vec, bridge, zone)
+            vec = self._beside(port) or self._roomy(f"nat-port {bridge}.{numbered(zone)}")
+            choice = self._made[full] = Choice("nat-port", vec, bridge, numbered(zone))
         return choice
 
     def nat_address(
-        self, key: Hashable, width: int, within: tuple[int, int], bridge: int, zone: int
+        self, key: Hashable, width: int, within: tuple[int, int], bridge: int, zone: Zone
     ) -> Choice:
         """Return the choice by NAT in `zone` of an address of a range."""
         full = ("nat-address", bridge, zone, within, key)
         choice = self._made.get(full)
         if choice is None:
-            vec = self._block(f"nat-address {bridge}.{zone}", width)
-            choice = self._made[full] = Choice("nat-address", vec, bridge, zone)
+            vec = self._block(f"nat-address {bridge}.{numbered(zone)}", width)
+            choice = self._made[full] = Choice("nat-address", vec, bridge, numbered(zone))
         return choice
 
     def earlier(
-        self, key: tuple[str, int, int, Hashable], bridge: int, zone: int, width: int
+        self, key: tuple[str, int, int, Hashable], bridge: int, zone: Zone, width: int
     ) -> Choice:
         """Return what there was before in a zone: an earlier connection with a packet's ends."""
         full = ("earlier", zone, key)
         choice = self._made.get(full)
         if choice is None:
-            vec = self._block(f"earlier {bridge}.{zone}", width)
-            choice = Choice("earlier", vec, bridge, zone, nw_proto=key[2])
+            vec = self._block(f"earlier {bridge}.{numbered(zone)}", width)
+            choice = Choice("earlier", vec, bridge, numbered(zone), nw_proto=key[2])
             self._made[full] = choice
         return choice
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.choice import Choices
     from simverify.engine.program import Track
+    from simverify.engine.state import Zone
     from simverify.engine.strangers import Strangers
     from simverify.openflow.actions import Nat
     from simverify.space import Set, Space
@@ -60,7 +61,7 @@ class Asked:
 
     op: Track
     tracker: str
-    zone: int
+    zone: Zone
 
     def owns(self, entry: Entry, key: Key) -> bool:
         """Whether an entry is one that a packet of this key can belong to."""
@@ -143,6 +144,7 @@ class Conntrack:
         if self.strangers is None or key.related:
             yield from self._unseen(state.copy(rest), asked, key)
             return
+        assert isinstance(asked.zone, int), "zones are told apart where strangers may be"
         where = (asked.tracker, asked.zone)
         for now, earlier, reply in self.strangers.meet(
             self._space, self._choices, state.copy(rest), where, key, self._equal
@@ -403,7 +405,7 @@ class Conntrack:
         return taken
 
     def _translate(
-        self, state: State, entry: Entry, zone: int, reply: bool, ct_state: int, related: bool
+        self, state: State, entry: Entry, zone: Zone, reply: bool, ct_state: int, related: bool
     ) -> int:
         """Apply or undo an entry's NAT, unless this zone has done so already; return ct_state."""
         if not entry.nat or (ct_state & (SNAT | DNAT) and state.meta.zone == zone):
@@ -433,7 +435,8 @@ class Conntrack:
         if entry is not None:
             mark, label = entry.mark, entry.label
         state.put(_CT_STATE, constant(8, ct_state))
-        state.put(_CT_ZONE, constant(16, asked.zone))
+        zone = asked.zone
+        state.put(_CT_ZONE, constant(16, zone) if isinstance(zone, int) else zone)
         state.put(_CT_MARK, mark)
         state.put(_CT_LABEL, label)
         self._put_origin(state, ct_state, asked.zone, entry, key)
@@ -458,7 +461,7 @@ class Conntrack:
         return state
 
     def _put_origin(
-        self, state: State, ct_state: int, zone: int, entry: Entry | None, key: Key | None
+        self, state: State, ct_state: int, zone: Zone, entry: Entry | None, key: Key | None
     ) -> None:
         """Set the fields of the original tuple: the entry's, or the packet's own."""
         for slot in _ORIGIN:

@@ -10,6 +10,7 @@ from simverify.engine.choice import Choice, Choices
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
+    from simverify.engine.state import Zone
     from simverify.openflow.flow import Flow
     from simverify.space import Space, Vec
 
@@ -72,7 +73,7 @@ class DecidedChoices(Choices):
         vec = self._space.constant(max(1, (count - 1).bit_length()), 0)
         return Choice("hash", vec, bridge, table, options=options)
 
-    def nat_port(self, key: Hashable, port: Vec, bridge: int, zone: int) -> Choice:
+    def nat_port(self, key: Hashable, port: Vec, bridge: int, zone: Zone) -> Choice:
         """Return the choice of a port, and note which port the packet has of its own."""
         choice = super().nat_port(key, port, bridge, zone)
         self.nat_ports.append((choice.vec, port))

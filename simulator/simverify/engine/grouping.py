@@ -119,16 +119,17 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
     if rehearsal.leaks(state, frame):
         yield from ex.give_up(state, frame, _LEAKING)
         return
-    if op.choice in state.chosen:
+    if not op.anew and op.choice in state.chosen:
         # the same packet would choose alike of the same group, but may by another one's
         yield from ex.give_up(state, frame, "a second group by one hash, of many, is not modelled")
         return
     if outputs.tag_behind_tag(ex, state):
         yield from ex.give_up(state, frame, _SECOND_TAG)
         return
-    state.hashed = state.hashed or hashed(state)
     recirculation.again(state)
-    state.chosen = (*state.chosen, op.choice)
+    if not op.anew:
+        state.hashed = state.hashed or hashed(state)
+        state.chosen = (*state.chosen, op.choice)
     yield _run_bucket(ex, state, op.program, frame, "the bucket that is taken")
 
 

@@ -124,11 +124,13 @@ class EnterGroup:
 class EnterBucket:
     """The bucket that a packet takes of its flow's group, which differ where flows were joined.
 
-    `choice` are the bits that decide which, `program` is what the bucket does.
+    `choice` are the bits that decide which, `program` is what the bucket does. Each time `anew`, or
+    by the packet's one hash.
     """
 
     choice: Vec
     program: Program
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -108,6 +108,7 @@ def joined(ex: Executor, packet: State, frame: Run, asked: Asked) -> Refused | W
     part = fragment_of(data, tags=int("vlan_tci" in headers))
     if part is None:
         return "ct() on a fragment that cannot be read"
+    assert isinstance(asked.zone, int), "frames are known, and so are their zones"
     there = [held for held in packet.held if held.tracker == asked.tracker]
     passed = _passed(packet, frame)
     same = [h for h in there if (h.zone, h.part.packet) == (asked.zone, part.packet)]

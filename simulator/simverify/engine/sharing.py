@@ -24,7 +24,7 @@ from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from simverify.engine.program import Compiler, Op
     from simverify.openflow.actions import Action, Nat
@@ -57,7 +57,9 @@ def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
             action = op.action
             shape.append(("LearnFlow", action if action.limit else replace(action, cookie=0)))
         elif isinstance(op, Isolated):
-            shape.append(op)
+            inside, inner = shape_of(op.program)
+            data.extend(inner)
+            shape.append(("Isolated", inside))
         else:
             # operations without data are equal when they say the same
             shape.append((type(op).__name__, *(getattr(op, name) for name in op.__slots__)))
@@ -82,6 +84,7 @@ class Row:
         program: for a bucket, what stands before the group and then `EnterGroup` of it alone.
         bucket: what the bucket does.
         option: which bucket of how many that can be taken, if it depends on that.
+        method: the group's selection_method: by `dp_hash` each packet chooses each time anew.
     """
 
     program: Program
@@ -89,6 +92,7 @@ class Row:
     data: tuple[Datum, ...]
     bucket: Program | None = None
     option: tuple[int, int] | None = None
+    method: str = ""
 
 
 def rows(
@@ -111,15 +115,37 @@ def rows(
         inner = compiler.compile(executed(bucket.actions))
         shape, data = shape_of(inner)
         option = (place, len(takeable))
-        found.append(Row(program, (before, shape), (*constants, *data), inner, option))
-    return ("group", before), tuple(found)
+        found.append(
+            Row(
+                *(program, (before, shape), (*constants, *data), inner),
+                *(option, group.selection_method),
+            )
+        )
+    return ("group", group.selection_method, before), tuple(found)
+
+
+def called(data: tuple[Datum, ...], column: int) -> str:
+    """Return a datum's name, by which flows of different shapes share its variables."""
+    name, width, _ = data[column]
+    return f"{name}/{width}.{sum(other[0] == name for other in data[:column])}"
+
+
+def differing(rows: Iterable[Row]) -> Mapping[str, tuple[int, int]]:
+    """Return, for each datum of a table's flows, the bits that all have, and which bits differ."""
+    found: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        for column, (_, _, value) in enumerate(row.data):
+            name = called(row.data, column)
+            first, mask = found.get(name, (value, 0))
+            found[name] = first, mask | first ^ value
+    return {name: (value & ~mask, mask) for name, (value, mask) in found.items()}
 
 
 def by_hash(group: GroupEntry) -> bool:
     """Whether it is a select group whose buckets the datapath's hash alone decides."""
     return (
         group.type == "select"
-        and not group.selection_method
+        and group.selection_method in ("", "dp_hash")
         and any(bucket.weight != 0 for bucket in group.buckets)
         and all(b.watch_port is None and b.watch_group is None for b in group.buckets)
     )
@@ -173,7 +199,8 @@ def joined(row: Row, columns: Iterator[Vec], bits: Vec | None) -> Program:
     if row.bucket is None or bits is None:
         return with_data(row.program, columns)
     before = with_data(Program(row.program.ops[:-1]), columns)
-    return Program((*before.ops, EnterBucket(bits, with_data(row.bucket, columns))))
+    bucket = with_data(row.bucket, columns)
+    return Program((*before.ops, EnterBucket(bits, bucket, row.method == "dp_hash")))
 
 
 def with_data(program: Program, columns: Iterator[Vec]) -> Program:
@@ -185,6 +212,8 @@ def with_data(program: Program, columns: Iterator[Vec]) -> Program:
         elif isinstance(op, Track):
             target = tuple([next(columns) for _ in _ends(op.nat)])
             ops.append(replace(op, exec_=with_data(op.exec_, columns), target=target))
+        elif isinstance(op, Isolated):
+            ops.append(Isolated(with_data(op.program, columns)))
         else:
             ops.append(op)
     return Program(tuple(ops))

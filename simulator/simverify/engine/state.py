@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Union
 from weakref import WeakKeyDictionary
 
 from simverify.engine.program import NOWHERE, Copy, Require, Write
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from simverify.space import Set, Space, Vec
 
 Slots = tuple["Vec", ...]
+Zone = Union[int, "Vec"]
+"""A conntrack zone: its number, or a register's bits that differ among a state's packets.
+
+Those of a state are equal where they are the same, and nowhere else: see `tracking.track`.
+"""
 
 HEADERS: tuple[int, ...] = tuple(slot.index for slot in PACKET)
 """The slots that are the packet on the wire, as far as a match sees it; other slots belong to the
@@ -92,7 +97,7 @@ class Entry:
 
     serial: int
     tracker: str
-    zone: int
+    zone: Zone
     dl_type: int
     nw_proto: int
     original: Tuple4
@@ -151,7 +156,7 @@ class Meta:
     """
 
     ct_state: int = 0
-    zone: int = 0
+    zone: Zone = 0
     origin: Tuple4 | None = None
 
 
@@ -252,7 +257,7 @@ class Tracked:
     packet: int
     bridge: int
     tracker: str
-    zone: int
+    zone: Zone
     ct_state: int
     serial: int | None
     reply: bool

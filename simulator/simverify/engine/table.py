@@ -191,6 +191,9 @@ class Table:
     _by_flow: Mapping[int, tuple[Rule, Parts]] | None = None
     _digest: Digest | None = None
     _programs: frozenset[Program] | None = None
+    chosen_by: set[Vec] = field(default_factory=set)
+    """All that has decided a bucket of joined flows so far."""
+    _differing: Mapping[str, tuple[int, int]] | None = None
 
     @classmethod
     def build(
@@ -540,7 +543,7 @@ class Table:
         whole is that vector; else its bits are fresh variables, a function of the match.
         """
         first = members[0][1]
-        bits = self.bucket_bits if first.option is not None else None
+        bits = None if first.option is None else self.bits_for(first.method, time)
         inside = [
             w if bits is None else w & sharing.taken(self.space, bits, r) for _, r, w in members
         ]
@@ -553,8 +556,7 @@ class Table:
                 continue
             known = self._compared(members, column, width, slots)
             if known is None:
-                nth = sum(other[0] == name for other in first.data[:column])
-                known = self._drawn(f"{name}/{width}.{nth}", width, time)
+                known = self._drawn(sharing.called(first.data, column), width, time)
                 open_columns.append((column, known))
             columns.append(known)
         related = self.space.false
@@ -568,7 +570,8 @@ class Table:
             matched = matched | where
         program = sharing.joined(first, iter(columns), bits)
         rules = tuple({id(rule): rule for rule, _, _ in members}.values())
-        return Hit(matched, related, program, rules, subtable, bool(open_columns))
+        draws = bool(open_columns) or (bits is not None and first.method != "")
+        return Hit(matched, related, program, rules, subtable, draws)
 
     def _compared(
         self, members: list[tuple[Rule, Row, Set]], column: int, width: int, slots: Slots
@@ -585,7 +588,29 @@ class Table:
         return None
 
     def _drawn(self, name: str, width: int, time: int) -> Vec:
-        return self.space.drawn(f"{self.bridge}.{self.number} {name} #{time}", width)
+        """Return a vector for a datum: variables where the table's flows differ in it."""
+        if self._differing is None:
+            self._differing = sharing.differing(row for rule in self.rules for row in rule.rows)
+        value, mask = self._differing[name]
+        bits = iter(
+            self.space.drawn(
+                f"{self.bridge}.{self.number} {name}&{mask:x} #{time}", mask.bit_count()
+            ).bits
+        )
+        return self.space.vec(
+            tuple([next(bits) if mask >> at & 1 else value >> at & 1 for at in range(width)])
+        )
+
+    def bits_for(self, method: str, time: int) -> Vec | None:
+        """Return what decides the bucket of joined flows: of one hash, or anew each time."""
+        bits = self.bucket_bits
+        if bits is None:
+            return None
+        if method:
+            name = f"bucket {method} {self.bridge}.{self.number} #{time}"
+            bits = self.space.block(name, bits.width)
+        self.chosen_by.add(bits)
+        return bits
 
     def _clashes(self, hits: list[Hit]) -> tuple[Clash, ...]:
         if len({hit.subtable for hit in hits}) < 2:

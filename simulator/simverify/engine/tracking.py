@@ -10,15 +10,18 @@ from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
 from simverify.engine.outcome import Continue, Settled
 from simverify.engine.state import Astray, Leaf, bits_of
+from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
-    from simverify.engine.state import Run, Slots, State
+    from simverify.engine.state import Run, Slots, State, Zone
     from simverify.engine.waiting import Held
+    from simverify.space import Vec
 
+ZONE_BITS = SLOT["ct_zone"].width
 MAX_ZONES = 64
 """How many zones an open value of a register may mean."""
 MAX_RECIRCULATIONS = 6
@@ -37,9 +40,17 @@ def track(ex: Executor, state: State, frame: Run, op: prog.Track) -> Iterator[Ou
         yield from ex.give_up(state, frame, "exec() reads what the packet may lack")
         return
     if isinstance(op.zone, int):
-        yield from _track_in(ex, state, frame, op, op.zone)
+        vec = ex.space.constant(ZONE_BITS, op.zone)
+    else:
+        vec = bits_of(ex.space, state, op.zone)
+    known = _known_zones(state)
+    if vec.constant and all(isinstance(zone, int) for zone in known):
+        yield from _track_in(ex, state, frame, op, vec.value)
         return
-    vec = bits_of(ex.space, state, op.zone)
+    if ex.terse and ex.conntrack.strangers is None:
+        for part, zone in _apart(ex, state, vec, known):
+            yield from _track_in(ex, part, frame, op, zone)
+        return
     rest = state.cond
     for _ in range(MAX_ZONES):
         assignment = ex.space.witness(rest)
@@ -53,8 +64,33 @@ def track(ex: Executor, state: State, frame: Run, op: prog.Track) -> Iterator[Ou
     yield from ex.give_up(state.copy(rest), frame, f"a ct() in more than {MAX_ZONES} zones")
 
 
+def _known_zones(state: State) -> list[Zone]:
+    """Return the zones that a state's packets have met."""
+    known = [entry.zone for entry in state.entries]
+    return [*known, state.meta.zone] if state.meta.ct_state else known
+
+
+def _apart(
+    ex: Executor, state: State, vec: Vec, known: Iterable[Zone]
+) -> Iterator[tuple[State, Zone]]:
+    """Split a state by which of the zones that it knows another one is, if it is any of them."""
+    rest = state.cond
+    for zone in dict.fromkeys(known):
+        same = rest
+        if isinstance(zone, int):
+            same = rest & ex.space.matches(vec, zone, (1 << vec.width) - 1)
+        elif zone is not vec:
+            same = ex.space.equal_within(rest, vec, zone)
+        if same.satisfiable():
+            rest = rest & ~same
+            yield state.copy(same), zone
+        if not rest.satisfiable():
+            return
+    yield state.copy(rest), vec.value if vec.constant else vec
+
+
 def _track_in(
-    ex: Executor, state: State, frame: Run, op: prog.Track, zone: int
+    ex: Executor, state: State, frame: Run, op: prog.Track, zone: Zone
 ) -> Iterator[Outcome]:
     asked = Asked(op, ex.bridges[state.bridge].tracker, zone)
     for part in outputs.committed(ex, state):

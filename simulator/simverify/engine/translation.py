@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.choice import Choices
     from simverify.engine.keys import Key
-    from simverify.engine.state import Entry, State, Tuple4
+    from simverify.engine.state import Entry, State, Tuple4, Zone
     from simverify.openflow.actions import Nat
     from simverify.space import Set, Space, Vec
 
@@ -40,7 +40,7 @@ class Translation:
     choices: Choices
     nat: Nat
     key: Key
-    zone: int
+    zone: Zone
     taken: Callable[[Set, Tuple4], Set]
     wished: Callable[[Set, Tuple4], Set]
     target: tuple[Vec, ...] = ()

@@ -318,8 +318,8 @@ class Pairs:
         """Return the variables of requests and of choices: all others follow from them."""
         chosen = {v for choice in executor.choices for v in choice.vec.variables()}
         for table in executor.bridges[self.bridge].tables.values():
-            if table.bucket_bits is not None:
-                chosen.update(table.bucket_bits.variables())
+            for bits in table.chosen_by:
+                chosen.update(bits.variables())
         return self.variables | chosen
 
     def _leaving(self, where: Set, leaf: Leaf) -> Set:
