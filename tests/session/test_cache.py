@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import simverify
-from simverify.session import Overrides
+from simverify.session import Overrides, load
 from simverify.session import cache as caching
 from simverify.session.cache import Cache
 from tests.notes.variants import HOME
@@ -98,10 +98,10 @@ def test_a_file_of_the_cache_makes_nothing_but_verdicts(tmp_path: Path) -> None:
     store = Cache(tmp_path)
     key = "ab" * 32
     payload = pickle.dumps(shutil.rmtree)
-    path = tmp_path / key[:2] / key[2:]
-    path.parent.mkdir()
+    path = tmp_path / key[:2] / key[2:] / "0"
+    path.parent.mkdir(parents=True)
     path.write_bytes(caching._checksum(key, payload) + payload)
-    assert store.find(key) is None
+    assert store.find(key, load(HOME / "network.yaml")) is None
     with pytest.raises(pickle.UnpicklingError, match="no part of a verdict"):
         caching._Values(io.BytesIO(payload)).load()
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from simverify.engine.profile import Profile
     from simverify.engine.program import Compiler
     from simverify.engine.state import Frame
-    from simverify.engine.trail import Trail
+    from simverify.engine.trail import Notes
     from simverify.engine.watch import Watch
     from simverify.openflow.flow import Flow
     from simverify.space import Set, Space, Vec
@@ -93,7 +93,7 @@ class Executor:
     terse: bool = False
     gathering: Gathering | None = None
     profile: Profile | None = None
-    trail: Trail | None = None
+    trail: Notes | None = None
     conntrack: Conntrack = field(init=False)
     blank: tuple[Vec, ...] = field(init=False)
     decrements: dict[Vec, tuple[Vec, Set]] = field(default_factory=dict)

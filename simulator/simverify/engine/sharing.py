@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from simverify.engine.program import Compiler, Op
-    from simverify.openflow.actions import Action, Nat
+    from simverify.openflow.actions import Action, Actions, Nat
     from simverify.openflow.flow import GroupEntry
     from simverify.space import Set, Space, Vec
 
@@ -177,6 +177,15 @@ def names(action: Action, groups: Container[int]) -> bool:
     if isinstance(action, (ofp.Clone, ofp.WriteActions)):
         return any(names(inner, groups) for inner in action.actions)
     return False
+
+
+def leads_to(actions: Actions) -> Iterator[int]:
+    """Yield the groups that actions lead into."""
+    for action in actions:
+        if isinstance(action, ofp.Group):
+            yield action.group_id
+        elif isinstance(action, (ofp.Clone, ofp.WriteActions)):
+            yield from leads_to(action.actions)
 
 
 def taken(space: Space, bits: Vec, row: Row) -> Set:

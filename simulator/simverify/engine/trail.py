@@ -8,7 +8,7 @@ with all of its packets, those that missed among them, so that a new flow finds 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from simverify.space import Set, Space, Vec
 
 Key = TypeVar("Key")
+
+
+class Notes(Protocol):
+    """Who notes what packets meet."""
+
+    def look_up(self, ex: Executor, state: State, table: int) -> None:
+        """Note a look-up of a state."""
+
+    def output(self, state: State, port: Vec | None) -> None:
+        """Note an output to a port, or with None something that depends on many ports."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from simverify.engine.program import Program
     from simverify.engine.table import Table
-    from simverify.openflow.actions import Action
+    from simverify.openflow.actions import Action, Actions
     from simverify.openflow.flow import GroupEntry
 
-Trait = Literal["learns", "gathers", "floods"]
-"""It has learn(), write_actions, or NORMAL."""
+Trait = Literal["learns", "gathers", "floods", "encapsulates"]
+"""It has learn(), write_actions, NORMAL, or what makes a packet one that is not Ethernet."""
 
 
 class Traits:
@@ -39,13 +39,10 @@ class Traits:
         for group in groups:
             known = self._groups.get(id(group))
             if known is None or known[0] is not group:
-                traits = {
-                    trait
-                    for bucket in group.buckets
-                    for action in bucket.actions
-                    for trait in _of_action(action)
-                }
-                known = self._groups[id(group)] = group, frozenset(traits)
+                traits = frozenset(
+                    t for bucket in group.buckets for t in of_actions(bucket.actions)
+                )
+                known = self._groups[id(group)] = group, traits
             found |= known[1]
         return frozenset(found)
 
@@ -63,11 +60,16 @@ def _of_program(program: Program) -> Iterable[Trait]:
                 yield from _of_program(inner)
             case prog.WriteSet(actions):
                 yield "gathers"
-                for action in actions:
-                    yield from _of_action(action)
+                yield from of_actions(actions)
             case _:
                 # no other operation has any of them
                 pass
+
+
+def of_actions(actions: Actions) -> Iterable[Trait]:
+    """Yield the traits of a list of actions."""
+    for action in actions:
+        yield from _of_action(action)
 
 
 def _of_action(action: Action) -> Iterable[Trait]:
@@ -78,13 +80,13 @@ def _of_action(action: Action) -> Iterable[Trait]:
             yield "floods"
         case ofp.Bundle(members=members) if OFPP_NORMAL in members:
             yield "floods"
+        case ofp.Encap() | ofp.Decap() | ofp.PushMpls():
+            yield "encapsulates"
         case ofp.WriteActions(actions):
             yield "gathers"
-            for inner in actions:
-                yield from _of_action(inner)
+            yield from of_actions(actions)
         case ofp.Clone(actions):
-            for inner in actions:
-                yield from _of_action(inner)
+            yield from of_actions(actions)
         case _:
             # no other action has any of them
             pass

@@ -13,7 +13,7 @@ from simverify.engine.liveness import Liveness
 from simverify.engine.program import Compiler
 from simverify.engine.strangers import translated_zones
 from simverify.engine.table import JOIN_FROM, Table
-from simverify.engine.traits import Traits
+from simverify.engine.traits import Traits, of_actions
 from simverify.network.change import (
     Change,
     otherwise_same,
@@ -23,7 +23,6 @@ from simverify.network.change import (
     tables,
 )
 from simverify.network.element import SOCKETS, Port
-from simverify.openflow.actions import Clone, Decap, Encap, PushMpls, WriteActions
 from simverify.openflow.pipeline import FlowTable
 from simverify.packet.fields import SLOTS
 from simverify.space import Space
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.gathering import Gathering
     from simverify.engine.profile import Profile
-    from simverify.engine.trail import Trail
+    from simverify.engine.trail import Notes
     from simverify.engine.watch import Watch
     from simverify.network.element import Element, Link
     from simverify.openflow.actions import Actions
@@ -87,15 +86,6 @@ class Topology:
         return End(self.index[port.element], self.elements[port.element].ports[port.port])
 
 
-def _encapsulates(actions: Actions) -> bool:
-    for action in actions:
-        if isinstance(action, (Encap, Decap, PushMpls)):
-            return True
-        if isinstance(action, (Clone, WriteActions)) and _encapsulates(action.actions):
-            return True
-    return False
-
-
 def _lists(element: Element) -> Iterator[Actions]:
     for flow in element.pipeline.flows():
         yield flow.actions
@@ -128,6 +118,7 @@ class Machine:
             classifier decides them after adding the flows as the pipeline has them (`file`).
         profile: counts where the time of its executors goes.
         receivers: ports behind which somebody listens, beside those of programs.
+        trail: notes what packets of all its executors meet.
         encapsulates: be ready for encap, decap and push_mpls, though no flow has one.
     """
 
@@ -138,10 +129,11 @@ class Machine:
     profile: Profile | None = None
     receivers: frozenset[Port] = frozenset()
     encapsulates: bool = False
+    trail: Notes | None = None
 
     def __post_init__(self) -> None:
         self._foreign = self.encapsulates or any(
-            _encapsulates(actions)
+            "encapsulates" in of_actions(actions)
             for element in self.network.elements.values()
             for actions in _lists(element)
         )
@@ -247,7 +239,9 @@ class Machine:
             return new, Change(everything=True)
         pairs = zip(self.network.elements.values(), network.elements.values(), strict=True)
         if not self._foreign and any(
-            _encapsulates(actions) for old, now in pairs for actions in _new_lists(old, now)
+            "encapsulates" in of_actions(actions)
+            for old, now in pairs
+            for actions in _new_lists(old, now)
         ):
             return new, Change(everything=True)
         new._foreign, new._compiler, new._traits = self._foreign, self._compiler, self._traits
@@ -323,7 +317,7 @@ class Machine:
         watches: Sequence[Watch] = (),
         deadline: Callable[[], None] | None = None,
         terse: bool = False,
-        trail: Trail | None = None,
+        trail: Notes | None = None,
     ) -> Executor:
         """Return an executor over the network.
 
@@ -349,7 +343,7 @@ class Machine:
             deadline,
             terse,
             profile=self.profile,
-            trail=trail,
+            trail=trail or self.trail,
             liveness=self._liveness.get(join_from, {}),
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simverify.proof.verdict import Verification
+from simverify.session.cache import Cache
 from simverify.session.limits import Limits
 from simverify.session.network import Loader, Network
 from simverify.session.overrides import Overrides
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from simverify.change.gate import GateResult
     from simverify.proof.case import CaseSpec
     from simverify.proof.question import Question
-    from simverify.proof.verdict import CaseResult, FlowRef
+    from simverify.proof.verdict import FlowRef
 
 
 def gate(
@@ -77,21 +78,22 @@ def gate(
         (case, new, _opened_before(question, old, new))
         for (_, old, _), (case, new, question) in zip(*asked, strict=True)
     ]
-    both = [one for side in asked for one in side]
-    began = time.perf_counter()
-    results: list[CaseResult] = []
-    ends = []
-    for result in judge_all(both, Limits(budget_s, memory), jobs, cache, progress):
-        results.append(result)
-        ends.append(time.perf_counter() - began)
-    of_before = len(asked[0])
-    seconds = ends[of_before - 1], ends[-1] - ends[of_before - 1]
-    runs = [
-        Verification(tuple(found), spent, tuple(loader.warnings))
-        for found, spent, loader in zip(
-            (results[:of_before], results[of_before:]), seconds, loaders, strict=True
-        )
-    ]
+    # what the change does not touch is not judged again
+    kept = Cache(None if cache is None else Path(cache))
+    limits = Limits(budget_s, memory)
+    done = 0
+
+    def told(now: int, of: int) -> None:
+        if progress is not None:
+            progress(done + now, 2 * of)
+
+    runs = []
+    for side, loader in zip(asked, loaders, strict=True):
+        began = time.perf_counter()
+        results = tuple(judge_all(side, limits, jobs, kept, told))
+        spent = time.perf_counter() - began
+        runs.append(Verification(results, spent, tuple(loader.warnings)))
+        done += len(side)
     scripts = [Path(script) for script in change]
     return compare(runs[0], runs[1], _opened(asked[0], asked[1]), scripts)
 

@@ -16,7 +16,8 @@ from simverify.proof.headers import IPV6, family_of, of_family
 from simverify.proof.headers import unsupported as why_unsupported
 from simverify.proof.question import Question, TrackedDemand
 from simverify.proof.verdict import CaseResult, Verification
-from simverify.session.cache import Cache
+from simverify.session.cache import Cache, has_footprint
+from simverify.session.footprint import Footsteps, footprint
 from simverify.session.limits import Limits, memory_used_up
 from simverify.session.network import Loader, Network, match_of
 from simverify.session.overrides import Overrides
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Match
     from simverify.proof.case import CaseSpec, Ref
     from simverify.proof.casefile import BoundCase
+    from simverify.session.footprint import Footprint
     from simverify.text.yaml import Scalar
 
 
@@ -98,7 +100,8 @@ def verify(
         return Verification(tuple(results), seconds, tuple(loader.warnings), spent)
 
     try:
-        for result in judge_all(asked, Limits(budget_s, memory), jobs, cache, progress):
+        kept = None if cache is None else Cache(Path(cache))
+        for result in judge_all(asked, Limits(budget_s, memory), jobs, kept, progress):
             results.append(result)
     except KeyboardInterrupt:
         raise Interrupted(verification(), len(asked) - len(results)) from None
@@ -270,25 +273,29 @@ def judge_all(
     asked: Sequence[tuple[CaseSpec, Network, Question]],
     limits: Limits,
     jobs: int | None = None,
-    cache: str | Path | None = None,
+    cache: Cache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[CaseResult]:
     """Yield the results of cases in their order; the arguments are those of `verify`."""
-    kept = None if cache is None else Cache(Path(cache))
     known: dict[int, CaseResult] = {}
     keys: list[str] = []
-    if kept is not None:
-        keys = [kept.key(*one) for one in asked]
+    if cache is not None:
+        keys = [cache.key(*one) for one in asked]
         for place, key in enumerate(keys):
-            found = kept.find(key)
+            found = cache.find(key, asked[place][1])
             if found is not None:
                 judgement = replace(found.judgement, seconds=0.0)
                 known[place] = replace(found, judgement=judgement)
     missing = [place for place in range(len(asked)) if place not in known]
     shared, processes = limits.shared_by(jobs_for(len(missing), jobs))
 
-    def judge_one(number: int) -> CaseResult:
-        return judge(*asked[missing[number]], shared.budget_s, shared.memory)
+    def judge_one(number: int) -> tuple[CaseResult, Footprint | None]:
+        case, network, question = asked[missing[number]]
+        steps = None if cache is None or not has_footprint(question) else Footsteps()
+        result = judge(case, network, question, shared.budget_s, shared.memory, steps)
+        if cache is None or steps is None:
+            return result, ()
+        return result, footprint(steps, network.machine, cache.flows(network))
 
     if progress is not None:
         progress(len(known), len(asked))
@@ -297,9 +304,9 @@ def judge_all(
         if place in known:
             yield known[place]
             continue
-        result = next(fresh)
-        if kept is not None:
-            kept.keep(keys[place], result)
+        result, prints = next(fresh)
+        if cache is not None and prints is not None:
+            cache.keep(keys[place], prints, result)
         known[place] = result
         yield result
         if progress is not None:
@@ -312,15 +319,22 @@ def judge(
     question: Question,
     budget_s: float | None = None,
     memory: int | None = None,
+    steps: Footsteps | None = None,
 ) -> CaseResult:
-    """Judge one case, in so many seconds and so many bytes of memory of this process."""
+    """Judge one case, in so many seconds and so many bytes of memory of this process.
+
+    `steps` notes what is looked up.
+    """
     from simverify.proof.prove import OUT_OF_MEMORY, prove
 
     network.limits = limits = Limits(budget_s, memory)
     watch = limits.watch()
+    network.machine.trail = steps
     judgement = prove(network.machine, question, network.invariants, deadline=watch)
     if judgement.because == OUT_OF_MEMORY and network.enlarge():
+        network.machine.trail = steps
         judgement = prove(network.machine, question, network.invariants, deadline=watch)
+    network.machine.trail = None
     if judgement.because == OUT_OF_MEMORY and memory is not None:
         judgement = replace(judgement, because=memory_used_up(memory))
     if memory is not None and judgement.because == memory_used_up(memory):

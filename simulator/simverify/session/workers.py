@@ -5,17 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from simverify.proof.verdict import CaseResult
+Judged = TypeVar("Judged")
 
 PAYS_FROM = 64
 """Cases from which processes are used where nobody says how many: starting one takes time too."""
 
-_judge: Callable[[int], CaseResult] | None = None
+_judge: Callable[[int], Any] | None = None
 """Set before the processes are forked, which inherit it with all that was read and compiled."""
 
 
@@ -26,7 +26,7 @@ def jobs_for(cases: int, jobs: int | None) -> int:
     return max(1, min(jobs, cases))
 
 
-def judged(cases: int, judge: Callable[[int], CaseResult], jobs: int) -> Iterator[CaseResult]:
+def judged(cases: int, judge: Callable[[int], Judged], jobs: int) -> Iterator[Judged]:
     """Yield what `judge` says of case 0, 1, ..., in that order, asked by `jobs` processes."""
     if jobs == 1:
         yield from map(judge, range(cases))
@@ -45,6 +45,6 @@ def _leave_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _one(number: int) -> CaseResult:
+def _one(number: int) -> Any:
     assert _judge is not None
     return _judge(number)
