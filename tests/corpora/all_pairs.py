@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _text(folder: Path, name: str) -> str:
+def text_of(folder: Path, name: str) -> str:
+    """Return a file of a folder, which may be there compressed."""
     plain = folder / name
     if plain.exists():
         return plain.read_text()
@@ -20,11 +21,11 @@ def _text(folder: Path, name: str) -> str:
 
 def write_node(folder: Path, to: Path) -> tuple[Path, Path]:
     """Write `network.yaml` and `endpoints.yaml` of a Node: a bridge alone, and who is behind it."""
-    facts = yaml.load(_text(folder, "facts.yaml"), Loader=yaml.CSafeLoader)
-    rows = (line.split(",") for line in _text(folder, "ports.csv").splitlines()[1:] if line)
+    facts = yaml.load(text_of(folder, "facts.yaml"), Loader=yaml.CSafeLoader)
+    rows = (line.split(",") for line in text_of(folder, "ports.csv").splitlines()[1:] if line)
     ports = {row[0]: int(row[1]) for row in rows if row[1].isdigit() and int(row[1]) <= 0xFEFF}
     for name in ("flows.txt", "groups.txt", "meters.txt"):
-        (to / name).write_text(_text(folder, name))
+        (to / name).write_text(text_of(folder, name))
     network = {
         "simverify": "1",
         "switches": {

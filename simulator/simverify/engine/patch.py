@@ -106,7 +106,7 @@ def revised(
         since = _both(old.patch.difference, found)
     same_bits = new.bucket_bits is None or new.bucket_bits is base.bucket_bits
     if since.size <= MOST and () not in since.plain and same_bits:
-        new.bucket_bits = base.bucket_bits
+        new.bucket_bits, new.chosen_by = base.bucket_bits, base.chosen_by
         inner = _among(new, since)
         new.patch = Patch(new.space, base, inner, since)
         if not any(mentions(program, regrouped) for program in new.programs()):
@@ -225,4 +225,5 @@ def _among(table: Table, found: Difference) -> Table:
         unread=table.unread,
         places=table.places,
         _members=members,
+        chosen_by=table.chosen_by,
     )

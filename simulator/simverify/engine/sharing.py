@@ -59,7 +59,7 @@ def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
         elif isinstance(op, Isolated):
             inside, inner = shape_of(op.program)
             data.extend(inner)
-            shape.append(("Isolated", inside))
+            shape.append(("Isolated", op.apart, inside))
         else:
             # operations without data are equal when they say the same
             shape.append((type(op).__name__, *(getattr(op, name) for name in op.__slots__)))
@@ -222,7 +222,7 @@ def with_data(program: Program, columns: Iterator[Vec]) -> Program:
             target = tuple([next(columns) for _ in _ends(op.nat)])
             ops.append(replace(op, exec_=with_data(op.exec_, columns), target=target))
         elif isinstance(op, Isolated):
-            ops.append(Isolated(with_data(op.program, columns)))
+            ops.append(replace(op, program=with_data(op.program, columns)))
         else:
             ops.append(op)
     return Program(tuple(ops))

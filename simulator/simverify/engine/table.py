@@ -607,7 +607,7 @@ class Table:
         if bits is None:
             return None
         if method:
-            name = f"bucket {method} {self.bridge}.{self.number} #{time}"
+            name = f"bucket {method} {self.bridge}.{self.number}/{bits.width} #{time}"
             bits = self.space.block(name, bits.width)
         self.chosen_by.add(bits)
         return bits
