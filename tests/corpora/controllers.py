@@ -24,6 +24,7 @@ from simverify.openflow import parse_flows
 from simverify.packet.fields import OFPP_LOCAL
 from simverify.text import Source
 from tests.corpora.frames import no_flood, pipeline
+from tests.corpora.metadata import metadata_of
 from tests.corpora.play import Packet, Player, Sent, Talk, Tally, Told, rules_of
 from tests.corpora.shared import shared
 
@@ -153,7 +154,10 @@ def _packet(record: Record) -> Packet:
             for out in record["out"]
         ),
         Counter(
-            (switch, t["table"], t["reason"], t.get("userdata", ""), bytes.fromhex(t["frame"]))
+            (
+                *(switch, t["table"], t["reason"], t.get("userdata", "")),
+                *(int(t["cookie"], 0), metadata_of(t["metadata_oxm"]), bytes.fromhex(t["frame"])),
+            )
             for t in record["packet_in"]
         ),
         tunnel_fields(record["tunnel"]) if "tunnel" in record else None,

@@ -19,8 +19,9 @@ from simverify.text import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from simverify.engine.state import State
+    from simverify.engine.state import Entry, State
     from simverify.network.software_switch import PacketIn, Reaction, SoftwareSwitch
+    from simverify.openflow.flow import Flow
     from simverify.space import Space
 
 MOST = 64
@@ -29,10 +30,10 @@ MOST = 64
 Fields = tuple[tuple[str, int], ...]
 Sent = tuple[str, int, bytes, Fields]
 """A frame that left: switch, port, bytes, tunnel fields."""
-Told = tuple[str, int | None, str, str, bytes | None]
-"""A packet-in: switch, table, reason, userdata, bytes."""
-Rule = tuple[int, int, object, object]
-"""A learned flow: table, priority, what it matches, what it does."""
+Told = tuple[str, int | None, str, str, int | None, Fields, bytes | None]
+"""A packet-in: switch, table, reason, userdata, cookie, metadata, bytes."""
+Rule = tuple[int, int, object, object, object]
+"""A learned flow: table, priority, what it matches, what it does, cookie and timeouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,13 @@ class Player:
         switch: that runs.
         unseen: ports of which was not recorded what left by them.
         shown: how an entry is written, to be compared.
+        routed: tunnel fields that the route to the other end decides, where no flow says them.
     """
 
     switch: SoftwareSwitch
     unseen: frozenset[int] = frozenset()
-    shown: Callable[[str], str] = str
+    shown: Callable[[Entry], str] = entry_text
+    routed: Mapping[str, int] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
 
     def play(self, talks: Iterable[Talk]) -> None:
@@ -172,7 +175,7 @@ class Player:
                 sent.switch,
                 sent.ofport,
                 sent.frame or b"",
-                tuple(sorted((n, v) for n, v in sent.tunnel.items() if v)),
+                self._around(sent.tunnel),
             )
             for sent in reaction.outputs
             if sent.ofport not in self.unseen
@@ -185,6 +188,13 @@ class Player:
         if isinstance(packet.told, Counter) and told != packet.told:
             return f"packet-ins {list(packet.told - told)} expected, got {list(told - packet.told)}"
         return ""
+
+    def _around(self, tunnel: Mapping[str, int]) -> Fields:
+        found = {name: value for name, value in tunnel.items() if value}
+        for name, value in self.routed.items():
+            if name.replace("src", "dst") in found:
+                found.setdefault(name, value)
+        return tuple(sorted(found.items()))
 
     def _complain(self, where: str, reaction: Reaction, why: str) -> None:
         if reaction.unknown:
@@ -200,7 +210,7 @@ class Player:
         agree, got = [], ""
         for memory in memories:
             self.switch.restore(memory)
-            now = sorted(self.shown(entry_text(entry)) for entry in self.switch.entries)
+            now = sorted(map(self.shown, self.switch.entries))
             flows = sorted(map(repr, rules(memory, self.switch.space)))
             if connections in (None, now) and learned in (None, flows):
                 agree.append(memory)
@@ -219,7 +229,10 @@ class Player:
 def _tells(told: Iterable[PacketIn]) -> Counter[Told]:
     # A controller hears of expired packets only if it asked for that, and these did not.
     return Counter(
-        (one.switch, one.table, one.reason, one.userdata.hex(), one.frame)
+        (
+            *(one.switch, one.table, one.reason, one.userdata.hex()),
+            *(one.cookie, tuple(sorted(one.metadata.items())), one.frame),
+        )
         for one in told
         if one.reason != "invalid_ttl"
     )
@@ -239,7 +252,8 @@ def rules(memory: object, space: Space) -> list[Rule]:
             value, mask = checks.get(slot, (0, 0))
             ones = (1 << vec.width) - 1
             checks[slot] = (value | vec.value << start, mask | ones << start)
-        found.append((one.table, one.priority, _tests(checks), _does(one.program.ops)))
+        does = _does(one.program.ops)
+        found.append((one.table, one.priority, _tests(checks), does, _lasts(one.flow)))
     del space
     return found
 
@@ -251,8 +265,12 @@ def rules_of(text: str, space: Space) -> list[Rule]:
     for flow in parse_flows(Source("learned", text)).checked():
         checks = {slot: (value, mask) for slot, value, mask in checks_of(flow.match)}
         does = _does(compiler.compile(flow.actions).ops)
-        found.append((flow.table, flow.priority, _tests(checks), does))
+        found.append((flow.table, flow.priority, _tests(checks), does, _lasts(flow)))
     return found
+
+
+def _lasts(flow: Flow) -> object:
+    return flow.cookie, flow.idle_timeout, flow.hard_timeout
 
 
 def _tests(checks: Mapping[int, tuple[int, int]]) -> object:

@@ -49,6 +49,12 @@ _TUNNEL = tuple((index, SLOTS[index].name) for index in TUNNEL_FIELDS if index !
 _BROUGHT = re.compile(r"tun_.*|pkt_mark")
 """What a packet brings with it beside its headers."""
 _NAMED_HEADERS = tuple((index, SLOTS[index].name) for index in HEADERS)
+_OWN = tuple(
+    (slot.index, slot.name)
+    for slot in SLOTS
+    if slot.index not in WIRE and slot.index not in TUNNEL_FIELDS and slot.name != "actset_output"
+)
+"""What a controller is told of the switch's own fields, tunnels apart."""
 _ON_THE_WIRE = tuple((index, SLOTS[index].name) for index in WIRE)
 
 
@@ -71,12 +77,18 @@ class SentFrame:
 
 @dataclass(frozen=True, slots=True)
 class PacketIn:
-    """A packet that a controller gets."""
+    """A packet that a controller gets.
+
+    Attributes:
+        metadata: slot name -> value, of the switch's own fields; those that are 0 are left out.
+    """
 
     switch: str
     table: int | None
     reason: str
     userdata: bytes
+    cookie: int | None
+    metadata: Mapping[str, int]
     frame: bytes | None
     headers: Mapping[str, int]
     flow: Flow | None
@@ -399,6 +411,8 @@ class SoftwareSwitch:
             leaf.table,
             "invalid_ttl" if leaf.kind == "expired" else leaf.reason,
             leaf.userdata,
+            None if leaf.flow is None else leaf.flow.cookie,
+            _metadata(leaf.slots),
             None if frame is None else bare(frame, packet_type),
             _nonzero(leaf.slots, _NAMED_HEADERS),
             leaf.flow,
@@ -432,6 +446,10 @@ def _tunnel(slots: Slots) -> dict[str, int]:
         else:
             found.pop(name, None)
     return found
+
+
+def _metadata(slots: Slots) -> dict[str, int]:
+    return {**_nonzero(slots, _OWN), **_tunnel(slots)}
 
 
 def _nonzero(slots: Slots, named: Any) -> dict[str, int]:
