@@ -475,12 +475,13 @@ def punted(
     kind: Literal["punted", "expired"],
     reason: str,
     userdata: bytes = b"",
+    paused: bool = False,
 ) -> Iterator[State]:
     """Give the packet to a controller as it is on the wire, as an output would send it."""
     for part in committed(ex, state):
         slots = on_wire(ex, wire(part))
         at = (part.bridge, None, frame.table, frame.flow)
-        part.note(Leaf(kind, *at, reason, slots, userdata))
+        part.note(Leaf(kind, *at, reason, slots, userdata, paused=paused))
         part.emitted = True
         yield part
 

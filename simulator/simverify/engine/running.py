@@ -146,7 +146,8 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
                     reason = "a packet with two VLAN tags and a controller is not modelled"
                     yield from ex.give_up(state, frame, reason)
                     return
-                for part in outputs.punted(ex, state, frame, "punted", reason, userdata):
+                what = reason, userdata, pause
+                for part in outputs.punted(ex, state, frame, "punted", *what):
                     if pause:
                         stacking.leave(part, below)
                     yield Continue(part)

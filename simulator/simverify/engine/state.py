@@ -210,6 +210,7 @@ class Leaf:
         back: of several ports, whether the one by which the packet came is among them; if not,
             packets for that one are dropped, though they count among these.
         carried: the frame behind it, if it is known.
+        paused: a controller that got it may let it go on.
     """
 
     kind: LeafKind
@@ -225,6 +226,7 @@ class Leaf:
     max_len: int | None = None
     back: bool = True
     carried: Carried | None = None
+    paused: bool = False
 
     def brief(self) -> Leaf:
         """Return it without what does not matter any more."""

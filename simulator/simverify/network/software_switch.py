@@ -80,6 +80,10 @@ class PacketIn:
     """A packet that a controller gets.
 
     Attributes:
+        table: where it was sent from; 0 where the packet waits for the controller, whatever the
+            table (measured).
+        cookie: of the flow that sent it; None where the packet waits: the switch then has that of
+            the first flow of the translation.
         metadata: slot name -> value, of the switch's own fields; those that are 0 are left out.
     """
 
@@ -408,10 +412,10 @@ class SoftwareSwitch:
         packet_type = leaf.slots[_PACKET_TYPE].value
         return PacketIn(
             self.topology.names[leaf.bridge],
-            leaf.table,
+            0 if leaf.paused else leaf.table,
             "invalid_ttl" if leaf.kind == "expired" else leaf.reason,
             leaf.userdata,
-            None if leaf.flow is None else leaf.flow.cookie,
+            None if leaf.flow is None or leaf.paused else leaf.flow.cookie,
             _metadata(leaf.slots),
             None if frame is None else bare(frame, packet_type),
             _nonzero(leaf.slots, _NAMED_HEADERS),

@@ -123,8 +123,8 @@ class Daemons:
         self._spawn(
             switch,
             remote[1:],
-            "--enable-dummy=override",
-            "--disable-system",
+            # `override` would make dummies of tunnel ports, too.
+            "--enable-dummy=system",
             "--disable-system-route",
             f"--unixctl={here}/ctl",
             log.format(here, "ovs-vswitchd"),

@@ -176,6 +176,20 @@ class Instance:
                 raise OvsError(f"{bridge} has no port {device}: {self._running().log()}") from error
             self._ports[bridge, name] = _Port(bridge, name, device, capture, descriptor)
 
+    def add_tunnel(self, bridge: str, name: str, number: int, kind: str, **options: str) -> None:
+        """Add a real tunnel port to a bridge; what leaves by it leaves by `underlay`.
+
+        Args:
+            bridge: the bridge.
+            name: the port's name; flows must say the number.
+            number: its OpenFlow port number.
+            kind: `geneve`, `vxlan` or `gre`.
+            options: such as `remote_ip`, as ovs-vswitchd.conf.db(5) has them.
+        """
+        command = _port_command(bridge, f"{bridge}.{name}", number)
+        command += [f"type={kind}", *(f"options:{key}={value}" for key, value in options.items())]
+        self._running().run("ovs-vsctl", *command)
+
     def remove_bridge(self, bridge: str) -> None:
         """Remove a bridge, its ports and flows; with the last one go all connections."""
         self._running().run("ovs-vsctl", "del-br", bridge)

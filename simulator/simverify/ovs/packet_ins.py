@@ -31,6 +31,7 @@ class Told:
     table: int
     reason: str
     frame: bytes
+    cookie: int = 0
 
 
 class Controller:
@@ -101,4 +102,5 @@ def _packet_in(message: bytes) -> Told:
     reason, table = message[14], message[15]
     match = int.from_bytes(message[_BEFORE_MATCH + 2 : _BEFORE_MATCH + 4], "big")
     begin = _BEFORE_MATCH + (match + 7) // 8 * 8 + 2
-    return Told(table, _REASONS.get(reason, str(reason)), message[begin:])
+    cookie = int.from_bytes(message[_BEFORE_MATCH - 8 : _BEFORE_MATCH], "big")
+    return Told(table, _REASONS.get(reason, str(reason)), message[begin:], cookie)
