@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, assert_never
 from simverify.engine import headers, lifetime, outputs, recirculation, rehearsal, stacking
 from simverify.engine.outcome import Continue
 from simverify.engine.state import State
-from simverify.engine.tracking import MAX_RECIRCULATIONS
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOT
 from simverify.packet.layers import (
@@ -310,11 +309,10 @@ def _seen_again(ex: Executor, state: State, frame: Run) -> Iterator[State | Outc
     alone = not (rehearsal.unrestored(state, clones=True) or rehearsal.leaks(state, frame))
     if not alone or state.actset:
         yield from ex.give_up(state, frame, _UNRESTORED)
-    elif state.recircs == MAX_RECIRCULATIONS:
-        yield from ex.give_up(state, frame, "decap at the seventh recirculation is not modelled")
     else:
-        recirculation.again(state)
-        yield state
+        come_back = yield from recirculation.again(ex, state, frame)
+        if come_back is not None:
+            yield come_back
 
 
 # MPLS

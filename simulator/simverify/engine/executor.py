@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import actionset, looking, outputs, running
+from simverify.engine import actionset, looking, outputs, running, tunnel
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
 from simverify.engine.gathering import progress
@@ -250,7 +250,8 @@ class Executor:
             state.conn = None
             state.meta = Meta()
             state.begin_pass()
-            state.recircs = 0
+            state.recircs = state.peeled = 0
+            state.outer = tunnel.brought(self.blank, state.slots)
             state.depth = 0
             state.resubmits = (0, 0)
             state.rehearsed = False
@@ -355,6 +356,8 @@ class Executor:
                 state.visits = frame.visits
                 state.passes = frame.passes
                 state.recircs = frame.recircs
+                state.peeled = frame.peeled
+                state.outer = frame.outer
                 state.depth = frame.depth
                 state.pushed = frame.pushed
                 state.actset = frame.actset

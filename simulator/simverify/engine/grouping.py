@@ -82,7 +82,10 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             if outputs.tag_behind_tag(ex, state):
                 yield from ex.give_up(state, frame, _SECOND_TAG)
                 return
-            recirculation.again(state)
+            come_back = yield from recirculation.again(ex, state, frame)
+            if come_back is None:
+                return
+            state = come_back
         choice = ex.choices.bucket(key, state.bridge, group_id, options, bits)
         for place, index in enumerate(options):
             where = state.cond & ex.choices.taken(choice, place)
@@ -126,7 +129,10 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
     if outputs.tag_behind_tag(ex, state):
         yield from ex.give_up(state, frame, _SECOND_TAG)
         return
-    recirculation.again(state)
+    come_back = yield from recirculation.again(ex, state, frame)
+    if come_back is None:
+        return
+    state = come_back
     if not op.anew:
         state.hashed = state.hashed or hashed(state)
         state.chosen = (*state.chosen, op.choice)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import lifetime, outputs, stacking
 from simverify.engine.outcome import Continue
+from simverify.engine.recirculation import PERHAPS, perhaps
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOT
 from simverify.packet.layers import ETH_NSH
@@ -207,6 +208,9 @@ def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterato
         count == MAX_LABELS and not state.slots[LABELS[MAX_LABELS - 1]].value & 0x100
     ):
         yield from ex.give_up(state, frame, "pop_mpls of more labels than are known")
+        return
+    if ethertype not in _MPLS and perhaps(state):
+        yield from ex.give_up(state, frame, PERHAPS)
         return
     grow(ex, state, -LABEL)
     for place in range(1, count):

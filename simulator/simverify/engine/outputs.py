@@ -367,6 +367,8 @@ def returning(
             state.astray,
             state.passes,
             state.recircs,
+            state.peeled,
+            state.outer,
             state.depth,
             state.pushed,
             state.visits,

@@ -2,30 +2,88 @@
 
 What was still to be done is done then, by a translation of its own: it meets what the packet has
 learned before, and finds the packet as the datapath has left it.
+
+The datapath takes a packet back six times; what is beyond that it drops without a word. Taking it
+out of a tunnel counts as one of them. After a `pop_mpls` it is taken back if it is looked up or
+anything but an output, a group or a write of Ethernet's fields follows; that is not followed here.
+
+Source: measured on Open vSwitch 3.1.0, userspace datapath.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from simverify.engine import rehearsal
+from simverify.engine import rehearsal, stacking
 from simverify.engine.outcome import Continue
+from simverify.engine.tunnel import TWO_ENDS, carried, two_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
     from simverify.engine.state import Run, State
 
+MAX_RECIRCULATIONS = 6
+TOO_MANY = "the datapath drops it: too many recirculations"
+PERHAPS = "whether pop_mpls makes it too many recirculations is not modelled"
 
-def again(state: State) -> None:
-    """Begin the next translation of a packet: what it has learned so far, it meets from here on."""
-    state.rehearsed = False
+Fate = Literal["back", "dropped"] | tuple[Literal["unknown"], str]
+
+
+def again(ex: Executor, state: State, frame: Run) -> Generator[Outcome, None, State | None]:
+    """Begin the next translation of a packet: what it has learned so far, it meets from here on.
+
+    Yields what comes of packets that do not come back; all that was left to do goes with them.
+
+    Returns:
+        Those that do, if any.
+    """
+    found: State | None = None
+    for part, fate in recirculate(ex, state):
+        match fate:
+            case "back":
+                found = part
+            case "dropped":
+                stacking.leave(part, part.stack)
+                yield Continue(part, TOO_MANY)
+            case ("unknown", reason):
+                yield from ex.give_up(part, frame, reason)
+    if found is not None:
+        found.rehearsed = False
+        found.begin_pass()
+        found.began = (len(found.record), found.entries, found.emitted)
+        found.resubmits = (0, 0)
+    return found
+
+
+def recirculate(ex: Executor, state: State) -> Iterator[tuple[State, Fate]]:
+    """Count one more, and yield what becomes of the packets; at most once `back`."""
     state.recircs += 1
-    state.begin_pass()
-    state.began = (len(state.record), state.entries, state.emitted)
-    state.resubmits = (0, 0)
+    both = state.cond & two_ends(ex.space, state)
+    if both.satisfiable():
+        yield state.copy(both), ("unknown", TWO_ENDS)
+        state = state.copy(state.cond & ~both)
+    brought = state.cond & carried(ex.space, state)
+    for where, surely in ((brought, state.recircs + 1), (state.cond & ~brought, state.recircs)):
+        if not where.satisfiable():
+            continue
+        if surely > MAX_RECIRCULATIONS:
+            yield state.copy(where), "dropped"
+            state = state.copy(state.cond & ~where)
+        elif surely + state.peeled > MAX_RECIRCULATIONS:
+            yield state.copy(where), ("unknown", PERHAPS)
+            state = state.copy(state.cond & ~where)
+    if state.cond.satisfiable():
+        yield state, "back"
+
+
+def perhaps(state: State) -> bool:
+    """Count one that may have been needed; say whether it may be too many."""
+    state.peeled += 1
+    one = state.outer is not None
+    return state.recircs + state.peeled + one > MAX_RECIRCULATIONS
 
 
 def rehearsed(ex: Executor, state: State, frame: Run, what: str) -> Iterator[Outcome]:

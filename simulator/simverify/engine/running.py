@@ -166,7 +166,7 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
                 return
             case prog.Resume():
                 state.stack = rest
-                yield tracking.resumed(ex, state, op)
+                yield from tracking.resumed(ex, state, frame, op)
                 return
             case prog.DecrementTtl():
                 yield from lifetime.decrement(ex, state, frame, below, rest)

@@ -297,6 +297,9 @@ class State:
         passes: the number of this translation; what one of them learns is seen by those after it.
         latest: the highest number of a translation so far.
         recircs: recirculations in this visit.
+        peeled: further recirculations, which a pop_mpls may have asked for.
+        outer: where the tunnel led by which the packet has come: tun_dst and tun_ipv6_dst; None
+            if none can have brought it.
         depth: levels of resubmit, as Open vSwitch counts them.
         resubmits: look-ups of this translation, at least and at most: states that differ in it
             alone are one.
@@ -346,8 +349,10 @@ class State:
         "macs",
         "memo",
         "meta",
+        "outer",
         "packet",
         "passes",
+        "peeled",
         "pushed",
         "recircs",
         "record",
@@ -373,7 +378,8 @@ class State:
         self.astray: tuple[Astray, ...] = ()
         self.passes = 0
         self.latest = 0
-        self.recircs = 0
+        self.recircs = self.peeled = 0
+        self.outer: tuple[Vec, Vec] | None = None
         self.depth = 0
         self.resubmits = (0, 0)
         self.emitted = False
@@ -429,6 +435,8 @@ class State:
             self.astray,
             (self.passes, self.latest) if self.learned else 0,
             self.recircs,
+            self.peeled,
+            self.outer,
             self.depth,
             self.emitted,
             self.entries,
@@ -457,7 +465,8 @@ class State:
         self.slots = blank
         self.bridge = self.entered = 0
         self.conn, self.meta, self.astray = None, Meta(), ()
-        self.recircs = self.depth = 0
+        self.recircs = self.peeled = self.depth = 0
+        self.outer = None
         self.hashed = None
         self.pushed, self.actset = (), ()
         self.began = None
@@ -526,6 +535,8 @@ class Restore:
     astray: tuple[Astray, ...]
     passes: int
     recircs: int
+    peeled: int
+    outer: tuple[Vec, Vec] | None
     depth: int
     pushed: tuple[Vec, ...]
     visits: tuple[object, ...]

@@ -9,6 +9,7 @@ from simverify.engine import program as prog
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
 from simverify.engine.outcome import Continue, Settled
+from simverify.engine.recirculation import TOO_MANY, recirculate
 from simverify.engine.state import Astray, Leaf, bits_of
 from simverify.packet.fields import SLOT
 
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 ZONE_BITS = SLOT["ct_zone"].width
 MAX_ZONES = 64
 """How many zones an open value of a register may mean."""
-MAX_RECIRCULATIONS = 6
-"""The userspace datapath drops the packet at the seventh."""
-
 _TRANSLATED = (*ENDS, *QUOTED)
 
 
@@ -221,7 +219,7 @@ def forked(
         if isinstance(part, Doubt):
             yield from ex.give_up(part.state, frame, part.reason)
         else:
-            yield _recirculated(ex, part, copied, op.table)
+            yield from _recirculated(ex, part, frame, copied, op.table)
 
 
 def not_forked(ex: Executor, before: State) -> str | None:
@@ -233,30 +231,37 @@ def not_forked(ex: Executor, before: State) -> str | None:
     return None
 
 
-def resumed(ex: Executor, state: State, op: prog.Resume) -> Outcome:
+def resumed(ex: Executor, state: State, frame: Run, op: prog.Resume) -> Iterator[Outcome]:
     """Go on with a fragment that a ct() lets out, as `forked` does with other packets."""
     if op.table is None:
-        return Continue(state)
+        yield Continue(state)
+        return
     slots = list(outputs.wire(state))
     for slot, vec in op.fields:
         slots[slot] = vec
-    return _recirculated(ex, state, tuple(slots), op.table)
+    yield from _recirculated(ex, state, frame, tuple(slots), op.table)
 
 
-def _recirculated(ex: Executor, tracked: State, copied: Slots, table: int) -> Outcome:
+def _recirculated(
+    ex: Executor, tracked: State, frame: Run, copied: Slots, table: int
+) -> Iterator[Outcome]:
     """Go on with the copy at a table; what is left of the translation comes after it."""
     back = outputs.returning(tracked, tracked.stack, full=ex.explain)
     tracked.stack = outputs.ending(ex, tracked, back)
     tracked.slots, tracked.astray = copied, ()
     tracked.begin_pass()
-    tracked.recircs += 1
     tracked.depth = 0
     tracked.began = (len(tracked.record), tracked.entries, tracked.emitted)
     tracked.resubmits = (0, 0)
     tracked.rehearsed = False
-    if tracked.recircs > MAX_RECIRCULATIONS:
-        return Continue(tracked, "the datapath drops it: too many recirculations")
-    return Settled(tracked, table)
+    for part, fate in recirculate(ex, tracked):
+        match fate:
+            case "back":
+                yield Settled(part, table)
+            case "dropped":
+                yield Continue(part, TOO_MANY)
+            case ("unknown", reason):
+                yield from ex.give_up(part, frame, reason)
 
 
 def untrack(ex: Executor, state: State) -> None:

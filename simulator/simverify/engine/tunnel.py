@@ -31,6 +31,9 @@ FIELDS: tuple[int, ...] = tuple(slot.index for slot in SLOTS if slot.name.starts
 METADATA: tuple[int, ...] = tuple(SLOT[f"tun_metadata{n}"].index for n in range(64))
 PRESENT = SLOT["tun_metadata_present"].index
 _ID = SLOT["tun_id"].index
+TWO_ENDS = "tun_dst and tun_ipv6_dst at once are not modelled"
+_NOWHERE = "a tunnel without tun_dst leads nowhere"
+_BACK = "a tunnel does not lead back to the address it came to"
 _ID_BITS: Mapping[Kind, int] = {"geneve": 24, "vxlan": 24, "gre": 32}
 _ADDRESSES = {
     "src": (SLOT["tun_src"].index, SLOT["tun_ipv6_src"].index),
@@ -50,6 +53,7 @@ class Tunnel:
     Attributes:
         remote_ip: None is `flow`: where to is said by `tun_dst`.
         local_ip: None: not given, the route to the other end decides.
+        local_flow: `local_ip` is `flow`: from where is said by `tun_src`, if it is not 0.
         in_key, out_key: None is `flow`; without a key they are 0.
         dst_port: UDP port; ends with different ones do not hear each other.
     """
@@ -60,6 +64,7 @@ class Tunnel:
     in_key: int | None = 0
     out_key: int | None = 0
     dst_port: int = 0
+    local_flow: bool = False
 
 
 def output(
@@ -69,19 +74,40 @@ def output(
     from simverify.engine.outputs import send
 
     space = ex.space
-    if tunnel.remote_ip is None:
-        none = state.cond
-        for slot in _ADDRESSES["dst"]:
-            none = none & space.matches(state.slots[slot], 0, (1 << SLOTS[slot].width) - 1)
-        if none.satisfiable():
-            yield Continue(state.copy(none), "a tunnel without tun_dst leads nowhere")
-            state = state.copy(state.cond & ~none)
-            if not state.cond.satisfiable():
-                return
     if state.rehearsing:
         yield send(ex, state, port, max_len)
         return
+    both = state.cond & two_ends(space, state)
+    if both.satisfiable():
+        part = state.copy(both)
+        part.note(Leaf("unknown", state.bridge, port, None, None, TWO_ENDS, part.slots))
+        part.stack = None
+        yield Settled(part, None)
+        state = state.copy(state.cond & ~both)
+    nowhere = space.false
+    if tunnel.remote_ip is None:
+        nowhere = state.cond
+        for slot in _ADDRESSES["dst"]:
+            nowhere = nowhere & _zero(space, state.slots, slot)
     header = encapsulated(space, ex.blank, tunnel, state.slots)
+    own = _own(space, state, header)
+    for where, why in ((nowhere, _NOWHERE), (own, _BACK)):
+        if where.satisfiable():
+            part = state.copy(where)
+            part.slots = _kept(space, ex.blank, tunnel, part.slots)
+            yield Continue(part, why)
+    rest = state.cond & ~(nowhere | own)
+    if rest.satisfiable():
+        yield from _leaves(ex, state.copy(rest), port, tunnel, header, max_len)
+
+
+def _leaves(
+    ex: Executor, state: State, port: int, tunnel: Tunnel, header: Slots, max_len: int | None
+) -> Iterator[Outcome]:
+    """Give a packet to who takes it at the other end; if nobody does, it leaves."""
+    from simverify.engine.outputs import send
+
+    space = ex.space
     rest = state.cond
     for end, other in _others(ex, state):
         where, doubt = _heard(space, rest, header, tunnel, other)
@@ -103,6 +129,62 @@ def output(
         yield send(ex, state.copy(rest), port, max_len)
 
 
+def _zero(space: Space, slots: Slots, index: int) -> Set:
+    return space.matches(slots[index], 0, (1 << SLOTS[index].width) - 1)
+
+
+def _own(space: Space, state: State, header: Slots) -> Set:
+    """Return which packets have come by a tunnel to the address to which this one leads."""
+    if state.outer is None:
+        return space.false
+    same = carried(space, state) & state.cond
+    for slot, came_to in zip(_ADDRESSES["dst"], state.outer, strict=True):
+        same = space.equal_within(same, header[slot], came_to)
+    return same
+
+
+def brought(blank: Slots, slots: Slots) -> tuple[Vec, Vec] | None:
+    """Return where the tunnel led by which a packet comes in; None if it comes by none."""
+    four, six = _ADDRESSES["dst"]
+    if slots[four] is blank[four] and slots[six] is blank[six]:
+        return None
+    return slots[four], slots[six]
+
+
+def carried(space: Space, state: State) -> Set:
+    """Return which packets a tunnel has brought: those that had a tun_dst."""
+    if state.outer is None:
+        return space.false
+    none = space.true
+    for vec in state.outer:
+        none = none & space.matches(vec, 0, (1 << vec.width) - 1)
+    return ~none
+
+
+def _kept(space: Space, blank: Slots, tunnel: Tunnel, slots: Slots) -> Slots:
+    """Return what a packet that did not leave has of tunnel fields: the port's options stay.
+
+    After an output that leaves by a tunnel, the fields are as they were before it (measured).
+    """
+    made = list(encapsulated(space, blank, tunnel, slots))
+    for index in FIELDS:
+        if index not in (_ID, *_ADDRESSES["src"], *_ADDRESSES["dst"]):
+            made[index] = slots[index]
+    if tunnel.out_key is None:
+        made[_ID] = slots[_ID]
+    return tuple(made)
+
+
+def two_ends(space: Space, state: State) -> Set:
+    """Return which packets have a `tun_dst` and a `tun_ipv6_dst`: what counts is not modelled."""
+    four, six = (state.slots[index] for index in _ADDRESSES["dst"])
+    if (four.constant and not four.value) or (six.constant and not six.value):
+        return space.false
+    return ~(_zero(space, state.slots, _ADDRESSES["dst"][0])) & ~(
+        _zero(space, state.slots, _ADDRESSES["dst"][1])
+    )
+
+
 def encapsulated(space: Space, blank: Slots, tunnel: Tunnel, slots: Slots) -> Slots:
     """Return the slots with the tunnel fields as they are around the packet.
 
@@ -119,6 +201,9 @@ def encapsulated(space: Space, blank: Slots, tunnel: Tunnel, slots: Slots) -> Sl
         _put(space, made, "dst", tunnel.remote_ip)
     if tunnel.local_ip is not None:
         _put(space, made, "src", tunnel.local_ip)
+    elif tunnel.local_flow:
+        for index in _ADDRESSES["src"]:
+            made[index] = slots[index]
     bits = _ID_BITS[tunnel.kind]
     if tunnel.out_key is None:
         low = space.slice(slots[_ID], 0, bits)

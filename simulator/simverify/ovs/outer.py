@@ -73,9 +73,7 @@ def wrap(outer: Outer, inner: bytes, *, dl_src: int, dl_dst: int) -> bytes:
         case "geneve":
             options = b"".join(map(_option, outer.options))
             flags = _OAM if outer.oam else 0
-            header = struct.pack(
-                "!BBHI", len(options) // 4, flags, _BRIDGED, (outer.key or 0) << 8
-            )
+            header = struct.pack("!BBHI", len(options) // 4, flags, _BRIDGED, (outer.key or 0) << 8)
             proto, carried = _UDP, _udp(outer, header + options + inner)
     version = outer.src.version
     macs = dl_dst.to_bytes(6, "big") + dl_src.to_bytes(6, "big")
@@ -173,7 +171,7 @@ def _gre(rest: bytes) -> tuple[int | None, bytes]:
 def _checksum(data: bytes) -> int:
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -6,14 +6,13 @@ Source: the native tunnels of the userspace datapath, "Open vSwitch Tunneling in
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING
 
 from simverify.ovs.outer import OuterError, unwrap, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from ipaddress import IPv6Address
+    from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
     from simverify.ovs.instance import Instance, Output
     from simverify.ovs.outer import Outer
@@ -51,8 +50,12 @@ class Underlay:
 
     def send(self, outer: Outer, inner: bytes) -> tuple[list[Output], list[tuple[Outer, bytes]]]:
         """Let a frame come in by a tunnel; return as `split` does."""
+        return split(self.carry(outer, inner))
+
+    def carry(self, outer: Outer, inner: bytes) -> list[Output]:
+        """Let a frame come in by a tunnel; return all that leaves."""
         frame = wrap(outer, inner, dl_src=_PEER, dl_dst=_OWN)
-        return split(self._instance.send(BRIDGE, WIRE, frame))
+        return self._instance.send(BRIDGE, WIRE, frame)
 
 
 def split(outputs: Iterable[Output]) -> tuple[list[Output], list[tuple[Outer, bytes]]]:
