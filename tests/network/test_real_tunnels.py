@@ -424,7 +424,7 @@ JOINED = (
     ",output:{tunnel}\n"
     "table=2,priority=2,ip,ct_state=+new,tun_{six}src={peer} actions=ct(commit,table=3)\n"
     "table=2,priority=1,ip,ct_state=+est+rpl actions=output:3\n"
-    "table=2,priority=1,ip,ct_state=+est-rpl,ct_mark=0 actions=output:2\n"
+    "table=2,priority=1,ip,ct_state=+est-rpl,ct_mark=3 actions=output:2\n"
     "table=3,ip actions=dec_ttl,output:2\n"
 )
 
