@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine.program import Encapsulate, Need, Require, Reshape, Unmodelled, Write
+from simverify.engine.program import Amend, Encapsulate, Need, Require, Reshape, Unmodelled, Write
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import CT_STATE_BITS, FIELD, SLOT
 
@@ -127,6 +127,14 @@ def odd_nsh(field: Field) -> Iterator[Op]:
         context = field.name.startswith("nsh_c")
         yield Require((_ODD_CONTEXT if context else _UNREAD,), 1)
         yield Unmodelled(f"on {field.name} of NSH of another type than 1 and 2")
+
+
+def option_written(space: Space, field: Field, *, partly: bool) -> Iterator[Op]:
+    """Yield what a write means for a tunnel's option, if the field is one: it is there after."""
+    for slot, number, there_is in there(space, field):
+        if partly:
+            yield Amend(number)
+        yield Write(slot, number, there_is)
 
 
 def ip_any() -> tuple[Need, ...]:

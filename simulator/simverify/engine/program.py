@@ -210,6 +210,13 @@ class Larger:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Amend:
+    """What follows writes some of the bits of a tunnel's option, `tun_metadata` NUMBER."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Quit:
     """`exit`: no more actions in this bucket, or else in this translation."""
 
@@ -286,6 +293,7 @@ Op = (
     | Isolated
     | PushBits
     | PopBits
+    | Amend
     | Quit
     | Larger
     | WriteSet
@@ -442,8 +450,7 @@ class Compiler:
                 yield PushBits(pieces(src))
             case ofp.Pop(dst):
                 yield PopBits(pieces(dst))
-                for place in header_ops.there(self._space, dst.field):
-                    yield Write(*place)
+                yield from header_ops.option_written(self._space, dst.field, partly=True)
             case ofp.CheckPktLarger(length, dst):
                 yield Larger(length, pieces(dst))
             case ofp.Exit():
@@ -474,10 +481,13 @@ class Compiler:
         """
         from simverify.engine import header_ops
 
-        there = [Write(*place) for place in header_ops.there(self._space, fields[-1])]
+        ops = tuple(ops)
+        field = fields[-1]
+        partly = not any(isinstance(op, Write) and op.vec.width >= field.width for op in ops)
+        there = header_ops.option_written(self._space, field, partly=partly)
         needs = header_ops.needs_of(*fields, foreign=self.foreign)
-        odd = header_ops.odd_nsh(fields[-1])
-        yield from header_ops.guarded(needs, (*odd, *ops, *there))
+        odd = header_ops.odd_nsh(field)
+        yield from header_ops.guarded(needs, (*odd, *there, *ops))
 
     def _masked(self, field: Field, value: int, mask: int) -> Iterator[Write]:
         for start, width in _runs(mask):

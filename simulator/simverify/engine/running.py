@@ -17,6 +17,7 @@ from simverify.engine import (
     outputs,
     stacking,
     tracking,
+    tunnel,
 )
 from simverify.engine import program as prog
 from simverify.engine.learning import learn
@@ -94,6 +95,11 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
                 return
             case prog.PushBits(src):
                 state.pushed = (*state.pushed, bits_of(ex.space, state, src))
+                continue
+            case prog.Amend(number):
+                if tunnel.garbled(state, number):
+                    yield from ex.give_up(state, frame, tunnel.GARBLED)
+                    return
                 continue
             case prog.PopBits(dst):
                 stacking.pop(ex, state, dst)

@@ -77,6 +77,15 @@ class Tuple4:
         return Tuple4(self.dst, self.src, self.dport, self.sport)
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a tunnel brought with a packet: the ends' IPv4 and IPv6 addresses, which options."""
+
+    dst: tuple[Vec, Vec]
+    src: tuple[Vec, Vec]
+    options: Vec
+
+
 GONE = "GONE"
 """The state of a connection that began anew, of which a record is left."""
 
@@ -298,8 +307,7 @@ class State:
         latest: the highest number of a translation so far.
         recircs: recirculations in this visit.
         peeled: further recirculations, which a pop_mpls may have asked for.
-        outer: where the tunnel led by which the packet has come: tun_dst and tun_ipv6_dst; None
-            if none can have brought it.
+        outer: what the tunnel brought by which the packet has come; None if none can have.
         depth: levels of resubmit, as Open vSwitch counts them.
         resubmits: look-ups of this translation, at least and at most: states that differ in it
             alone are one.
@@ -379,7 +387,7 @@ class State:
         self.passes = 0
         self.latest = 0
         self.recircs = self.peeled = 0
-        self.outer: tuple[Vec, Vec] | None = None
+        self.outer: Brought | None = None
         self.depth = 0
         self.resubmits = (0, 0)
         self.emitted = False
@@ -536,7 +544,7 @@ class Restore:
     passes: int
     recircs: int
     peeled: int
-    outer: tuple[Vec, Vec] | None
+    outer: Brought | None
     depth: int
     pushed: tuple[Vec, ...]
     visits: tuple[object, ...]

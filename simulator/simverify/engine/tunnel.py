@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Literal
 
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import Leaf
+from simverify.engine.state import Brought, Leaf
 from simverify.packet.fields import SLOT, SLOTS
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ FIELDS: tuple[int, ...] = tuple(slot.index for slot in SLOTS if slot.name.starts
 METADATA: tuple[int, ...] = tuple(SLOT[f"tun_metadata{n}"].index for n in range(64))
 PRESENT = SLOT["tun_metadata_present"].index
 _ID = SLOT["tun_id"].index
+GARBLED = "some bits of a tunnel option that has not come with the packet are not modelled"
 TWO_ENDS = "tun_dst and tun_ipv6_dst at once are not modelled"
 _NOWHERE = "a tunnel without tun_dst leads nowhere"
 _BACK = "a tunnel does not lead back to the address it came to"
@@ -138,25 +139,51 @@ def _own(space: Space, state: State, header: Slots) -> Set:
     if state.outer is None:
         return space.false
     same = carried(space, state) & state.cond
-    for slot, came_to in zip(_ADDRESSES["dst"], state.outer, strict=True):
+    for slot, came_to in zip(_ADDRESSES["dst"], state.outer.dst, strict=True):
         same = space.equal_within(same, header[slot], came_to)
     return same
 
 
-def brought(blank: Slots, slots: Slots) -> tuple[Vec, Vec] | None:
-    """Return where the tunnel led by which a packet comes in; None if it comes by none."""
-    four, six = _ADDRESSES["dst"]
-    if slots[four] is blank[four] and slots[six] is blank[six]:
+def brought(blank: Slots, slots: Slots) -> Brought | None:
+    """Return what a tunnel brings with a packet that comes in; None if it comes by none."""
+    ends = (*_ADDRESSES["dst"], *_ADDRESSES["src"])
+    if all(slots[index] is blank[index] for index in ends):
         return None
-    return slots[four], slots[six]
+    dst4, dst6, src4, src6 = (slots[index] for index in ends)
+    return Brought((dst4, dst6), (src4, src6), slots[PRESENT])
+
+
+def bringable(space: Space, slots: Slots) -> Set:
+    """Return the packets that a tunnel can bring: with both ends' addresses of one family."""
+    found = space.false
+    (dst4, dst6), (src4, src6) = _ADDRESSES["dst"], _ADDRESSES["src"]
+    for dst, others in ((dst4, (dst6, src6)), (dst6, (dst4, src4))):
+        one = ~_zero(space, slots, dst)
+        for other in others:
+            one = one & _zero(space, slots, other)
+        found = found | one
+    return found
+
+
+def garbled(state: State, number: int) -> bool:
+    """Whether a write of some bits of an option may leave others as they happen to be.
+
+    So it is where a packet has come with options, but not this one: 3.1 takes some bytes of those
+    for it (measured).
+    """
+    if state.outer is None:
+        return False
+    options = state.outer.options
+    there = state.slots[PRESENT].bits[number]
+    return there != 1 and not (options.constant and not options.value)
 
 
 def carried(space: Space, state: State) -> Set:
-    """Return which packets a tunnel has brought: those that had a tun_dst."""
+    """Return which packets a tunnel has brought: those that came with an address of its ends."""
     if state.outer is None:
         return space.false
     none = space.true
-    for vec in state.outer:
+    for vec in (*state.outer.dst, *state.outer.src):
         none = none & space.matches(vec, 0, (1 << vec.width) - 1)
     return ~none
 

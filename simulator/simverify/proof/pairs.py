@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.engine.outputs import NOT_BACK
 from simverify.engine.state import LEAVING, SEVERAL, Leaf, State, blank
+from simverify.engine.tunnel import bringable
 from simverify.network.element import Port
 from simverify.openflow.parse import parse_match
 from simverify.packet.fields import SLOT, SLOTS
@@ -249,7 +250,15 @@ class Pairs:
                 vec = self.slots[slot]
                 if not vec.constant:
                     found = found & self.space.matches(vec, 0, (1 << vec.width) - 1)
-        return found
+            return found
+        brought = bringable(self.space, self.slots)
+        if not self.element.tunnels:
+            _, src, dst = map(self._none, _TUNNEL_ENDS)
+            brought = brought | (src & dst)
+        return found & brought
+
+    def _none(self, slot: int) -> Set:
+        return self.space.matches(self.slots[slot], 0, (1 << SLOTS[slot].width) - 1)
 
     def genuine(self, endpoint: Endpoint) -> Set:
         """Return what an endpoint sends as itself."""

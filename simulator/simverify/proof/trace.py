@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simverify.engine.state import Hop, Leaf, State
-from simverify.engine.tunnel import FIELDS
+from simverify.engine.tunnel import FIELDS, bringable
 from simverify.network.element import SOCKETS
 from simverify.openflow.parse import parse_match
 from simverify.packet.fields import SLOTS
@@ -139,6 +139,8 @@ def _start(
             )
         further = _TUNNEL if port in switch.tunnels else ()
         slots, within = arriving(space, packet, further)
+        if further:
+            within = within & bringable(space, slots)
         state = State(within, slots)
         state.bridge = topology.index[element]
         state.entered = switch.ports[port]
