@@ -82,7 +82,10 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
             {(entry.vlan, entry.mac): ports[entry.port] for entry in switch.fdb},
             switch.frags,
             tunnels={
-                name: Tunnel(t.kind, t.remote_ip, t.local_ip, t.in_key, t.out_key)
+                name: Tunnel(
+                    *(t.kind, t.remote_ip, t.local_ip, t.in_key, t.out_key),
+                    local_flow=t.local_flow,
+                )
                 for name, t in switch.tunnels.items()
             },
             tlv_map=switch.tlv_map,

@@ -57,7 +57,8 @@ class FdbSpec:
 
 @dataclass(frozen=True, slots=True)
 class TunnelSpec:
-    """A tunnel port. An address or key of None is `flow`; a `local_ip` of None is not given."""
+    """A tunnel port. A `remote_ip` or key of None is `flow`; a `local_ip` of None is not given,
+    or is `flow` as well, if `local_flow` says so."""
 
     kind: Literal["geneve", "vxlan", "gre"]
     remote_ip: Address | None
@@ -65,6 +66,7 @@ class TunnelSpec:
     in_key: int | None
     out_key: int | None
     span: Span
+    local_flow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,10 @@ TYPE: Key[Literal["geneve", "vxlan", "gre"]] = Key(
 )
 REMOTE_IP: Key[Scalar] = Key("remote_ip", LOCATED, doc="an address, or flow")
 LOCAL_IP: Key[Scalar | None] = Key(
-    "local_ip", LOCATED, None, "an address; by it other switches of the network are reached"
+    "local_ip",
+    LOCATED,
+    None,
+    "an address, by which other switches of the network reach this end, or flow",
 )
 KEY: Key[Scalar | None] = Key("key", LOCATED, None, "a number, or flow; 0")
 IN_KEY: Key[Scalar | None] = Key("in_key", LOCATED, None, "a number, or flow; as key")
@@ -84,7 +87,7 @@ def _tunnel(f: Fields, report: Report) -> TunnelSpec | Bad:
     addresses: dict[str, Address | None] = {}
     for name, node in (("remote_ip", remote), ("local_ip", local)):
         addresses[name] = None
-        if node is None or (name == "remote_ip" and node.text == "flow"):
+        if node is None or node.text == "flow":
             continue
         addresses[name] = _ip(node.text)
         if addresses[name] is None:
@@ -102,7 +105,9 @@ def _tunnel(f: Fields, report: Report) -> TunnelSpec | Bad:
         else:
             keys[name] = int(node.text, 0)
     return TunnelSpec(
-        kind, addresses["remote_ip"], addresses["local_ip"], keys["in_key"], keys["out_key"], f.span
+        *(kind, addresses["remote_ip"], addresses["local_ip"], keys["in_key"], keys["out_key"]),
+        f.span,
+        local_flow=local is not None and local.text == "flow",
     )
 
 

@@ -50,6 +50,16 @@ def test_a_frame_is_answered_by_what_leaves(tmp_path: Path) -> None:
                 "table": 1,
                 "reason": "action",
                 "userdata": "0a0b",
+                "cookie": "0x0",
+                "metadata": {
+                    "ct_state": "+new+trk",
+                    "ct_nw_src": "10.0.0.1",
+                    "ct_nw_dst": "10.0.0.2",
+                    "ct_nw_proto": "6",
+                    "ct_tp_src": "1000",
+                    "ct_tp_dst": "80",
+                    "in_port": "1",
+                },
                 "frame": sent,
             }
         ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from simverify.engine.tunnel import GARBLED, TWO_ENDS
 from simverify.packet.wire import build
 from simverify.report.simulation import answer_line
 from simverify.session import load
@@ -23,7 +24,7 @@ switches:
     datapath: {{type: userspace, tlv-map: '{{class=0x102,type=0x80,len=4}}->tun_metadata0'}}
     flows: a.txt
     ports: {{p1: 1, p2: 2, tun: 3}}
-    tunnels: {{tun: {{type: {kind}, remote_ip: {remote}, local_ip: 10.0.0.1, key: {key}}}}}
+    tunnels: {{tun: {{type: {kind}, remote_ip: {remote}, local_ip: {local}, key: {key}}}}}
   b:
     datapath: {{type: userspace, tlv-map: '{{class=0x102,type={other},len=4}}->tun_metadata0'}}
     flows: b.txt
@@ -43,11 +44,12 @@ def _answer(
     remote: str = "flow",
     key: str = "flow",
     back: str = "flow",
+    local: str = "10.0.0.1",
     other: str = "0x80",
 ) -> tuple[list[tuple[str, str, object]], dict[str, object]]:
     (folder / "a.txt").write_text(flows)
     (folder / "b.txt").write_text(there)
-    text = NETWORK.format(kind=kind, remote=remote, key=key, back=back, other=other)
+    text = NETWORK.format(kind=kind, remote=remote, key=key, back=back, other=other, local=local)
     (folder / "network.yaml").write_text(text)
     simulation = Simulation(load(folder / "network.yaml").topology)
     asked = {"switch": "a", "port": "p1", "frame": FRAME.hex(), **(request or {})}
@@ -82,6 +84,34 @@ def test_options_of_a_port_beat_what_flows_say(tmp_path: Path) -> None:
     ((_, port, around),), _ = _answer(tmp_path, flows, remote="10.0.0.7", key="5")
     assert port == "tun"
     assert around == {"tun_id": "0x5", "tun_src": "10.0.0.1", "tun_dst": "10.0.0.7"}
+
+
+def test_a_local_ip_of_flow_is_what_flows_say(tmp_path: Path) -> None:
+    """`tun_src` is around the packet then; without a word in it the route decides."""
+    flows = "actions=set_field:10.0.0.7->tun_dst,set_field:10.0.0.1->tun_src,output:3"
+    ((_, _, around),), _ = _answer(tmp_path, flows, local="flow")
+    assert around == {"tun_src": "10.0.0.1", "tun_dst": "10.0.0.7"}
+    flows = "actions=set_field:10.0.0.7->tun_dst,output:3"
+    ((_, _, around),), _ = _answer(tmp_path, flows, local="flow")
+    assert around == {"tun_dst": "10.0.0.7"}
+
+
+def test_two_destinations_of_a_tunnel_are_unknown(tmp_path: Path) -> None:
+    """An IPv4 and an IPv6 address at once."""
+    flows = "actions=set_field:10.0.0.2->tun_dst,set_field:fd00::2->tun_ipv6_dst,output:3"
+    outputs, said = _answer(tmp_path, flows)
+    assert (outputs, said["unknown"]) == ([], TWO_ENDS)
+
+
+def test_a_part_of_an_option_that_did_not_come_is_unknown(tmp_path: Path) -> None:
+    """Where others came, the switch takes some of their bytes for the rest of it."""
+    flows = "actions=load:1->NXM_NX_TUN_METADATA0[0..3],output:1"
+    arrival = {"port": "tun", "tunnel": {"tun_src": "10.0.0.9", "tun_metadata1": "0x3"}}
+    assert _answer(tmp_path, flows, arrival)[1]["unknown"] == GARBLED
+    whole = "actions=set_field:1->tun_metadata0,output:1"
+    assert _answer(tmp_path, whole, arrival)[1]["unknown"] is None
+    there = {"port": "tun", "tunnel": {"tun_src": "10.0.0.9", "tun_metadata0": "0x3"}}
+    assert _answer(tmp_path, flows, there)[1]["unknown"] is None
 
 
 def test_a_tunnel_with_another_key_is_not_heard(tmp_path: Path) -> None:

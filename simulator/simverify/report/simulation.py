@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from simverify.engine.state import State
 from simverify.network.software_switch import Reaction
-from simverify.proof.explain import hops_of
+from simverify.packet.fields import FIELD
+from simverify.proof.explain import ct_state_text, hops_of
 from simverify.report.json import hop_json
 from simverify.session.simulation import Connections, Done
 
@@ -66,6 +67,8 @@ def _reaction(reaction: Reaction, switch: SoftwareSwitch, *, explain: bool) -> J
                 "table": told.table,
                 "reason": told.reason,
                 "userdata": told.userdata.hex(),
+                "cookie": None if told.cookie is None else hex(told.cookie),
+                "metadata": _metadata(told.metadata),
                 "frame": None if told.frame is None else told.frame.hex(),
             }
             for told in reaction.packet_ins
@@ -84,15 +87,38 @@ def _reaction(reaction: Reaction, switch: SoftwareSwitch, *, explain: bool) -> J
     return found
 
 
+def _metadata(fields: Mapping[str, int]) -> Json:
+    tunnel = {name: value for name, value in fields.items() if name.startswith("tun_")}
+    own = {name: _value(name, value) for name, value in fields.items() if name not in tunnel}
+    return {**own, **(_tunnel(tunnel) or {})}
+
+
+def _value(name: str, value: int) -> str:
+    """Return a value as a match would have it."""
+    match FIELD[name].kind:
+        case "ct_state":
+            return ct_state_text(value)
+        case "ipv4":
+            return str(IPv4Address(value))
+        case "ipv6":
+            return str(IPv6Address(value))
+        case "decimal" | "port":
+            return str(value)
+        case _:
+            return hex(value)
+
+
 def _tunnel(fields: Mapping[str, int]) -> Json | None:
-    shown = {}
+    shown: Json = {}
     for name, value in fields.items():
-        if name in ("tun_metadata_present", "tun_flags"):
+        if name == "tun_metadata_present":
             continue
         if name in ("tun_src", "tun_dst"):
             shown[name] = str(IPv4Address(value))
         elif name in ("tun_ipv6_src", "tun_ipv6_dst"):
             shown[name] = str(IPv6Address(value))
+        elif name == "tun_flags":
+            shown[name] = "oam"
         else:
             shown[name] = hex(value)
-    return dict(shown) or None
+    return shown or None
