@@ -57,8 +57,10 @@ class FdbSpec:
 
 @dataclass(frozen=True, slots=True)
 class TunnelSpec:
-    """A tunnel port. A `remote_ip` or key of None is `flow`; a `local_ip` of None is not given,
-    or is `flow` as well, if `local_flow` says so."""
+    """A tunnel port. A `remote_ip` or key of None is `flow`, and so is a `local_ip`, if `local_flow`.
+
+    Else a `local_ip` of None is not given.
+    """
 
     kind: Literal["geneve", "vxlan", "gre"]
     remote_ip: Address | None

@@ -106,11 +106,17 @@ def test_two_destinations_of_a_tunnel_are_unknown(tmp_path: Path) -> None:
 def test_a_part_of_an_option_that_did_not_come_is_unknown(tmp_path: Path) -> None:
     """Where others came, the switch takes some of their bytes for the rest of it."""
     flows = "actions=load:1->NXM_NX_TUN_METADATA0[0..3],output:1"
-    arrival = {"port": "tun", "tunnel": {"tun_src": "10.0.0.9", "tun_metadata1": "0x3"}}
+    arrival: dict[str, object] = {
+        "port": "tun",
+        "tunnel": {"tun_src": "10.0.0.9", "tun_metadata1": "0x3"},
+    }
     assert _answer(tmp_path, flows, arrival)[1]["unknown"] == GARBLED
     whole = "actions=set_field:1->tun_metadata0,output:1"
     assert _answer(tmp_path, whole, arrival)[1]["unknown"] is None
-    there = {"port": "tun", "tunnel": {"tun_src": "10.0.0.9", "tun_metadata0": "0x3"}}
+    there: dict[str, object] = {
+        **arrival,
+        "tunnel": {"tun_src": "10.0.0.9", "tun_metadata0": "0x3"},
+    }
     assert _answer(tmp_path, flows, there)[1]["unknown"] is None
 
 
