@@ -57,9 +57,9 @@ class FdbSpec:
 
 @dataclass(frozen=True, slots=True)
 class TunnelSpec:
-    """A tunnel port. A `remote_ip` or key of None is `flow`, and so is a `local_ip`, if `local_flow`.
+    """A tunnel port. A `remote_ip` or key of None is `flow`.
 
-    Else a `local_ip` of None is not given.
+    A `local_ip` of None is not given, or is `flow`, if `local_flow` says so.
     """
 
     kind: Literal["geneve", "vxlan", "gre"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simverify.network.software_switch import Reaction
 
 FOLDERS = {
-    "tiny": (0, 301, 90),
+    "tiny": (0, 302, 90),
     "small": (0, 301, 102),
     "modes/tiny-noencap": (0, 164, 36),
     "modes/tiny-windows-noencap": (0, 239, 57),
