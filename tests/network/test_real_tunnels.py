@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from simverify.engine.tunnel import GARBLED, TWO_ENDS, Tunnel
+from simverify.engine.tunnel import GARBLED, NO_END, TWO_ENDS, Tunnel
 from simverify.network import Element, Topology
 from simverify.network.element import Link, Port
 from simverify.network.software_switch import SoftwareSwitch
@@ -49,7 +49,7 @@ GROUPS = (
 )
 FRAME = packet("10.1.0.1:1000>10.1.0.2:80", proto=UDP)
 
-_UNKNOWN = (TWO_ENDS, GARBLED, "the packet comes back as it was")
+_UNKNOWN = (TWO_ENDS, NO_END, GARBLED, "the packet comes back as it was")
 
 Around = tuple[tuple[str, int], ...]
 Left = Counter[tuple[str, bytes, str, Around]]

@@ -104,10 +104,8 @@ def header_ops(space: Space, action: Action, *, foreign: bool = True) -> Iterato
         case ofp.SetTunnel(tun_id, _):
             yield Write(SLOT["tun_id"].index, 0, space.constant(64, tun_id))
         case ofp.DeleteField(field):
-            ((slot, number),) = [(part.slot, int(field.name[12:])) for part in field.parts]
-            assert slot is not None
-            yield Write(slot.index, 0, space.constant(slot.width, 0))
-            yield Write(_PRESENT, number, space.constant(1, 0))
+            # what it was is still read by a move (measured)
+            yield Write(_PRESENT, int(field.name[12:]), space.constant(1, 0))
         case _:
             yield Unmodelled(type(action).__name__)
 

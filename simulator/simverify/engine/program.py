@@ -211,7 +211,7 @@ class Larger:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Amend:
-    """What follows writes some of the bits of a tunnel's option, `tun_metadata` NUMBER."""
+    """What follows reads a tunnel's option, `tun_metadata` NUMBER, or writes some of its bits."""
 
     number: int
 
@@ -405,6 +405,8 @@ class Compiler:
                 yield from self._guarded(self._write(whole(field), value), field)
             case ofp.Move(src, dst):
                 copy = Copy(pieces(src), pieces(dst))
+                for _, number, _ in header_ops.there(self._space, src.field):
+                    yield Amend(number)
                 yield from self._guarded((copy,), src.field, dst.field)
             case ofp.Output(port):
                 yield self.output(port)
@@ -447,6 +449,8 @@ class Compiler:
             case ofp.Clone(actions):
                 yield Isolated(self.compile(actions), keeps_apart(actions))
             case ofp.Push(src):
+                for _, number, _ in header_ops.there(self._space, src.field):
+                    yield Amend(number)
                 yield PushBits(pieces(src))
             case ofp.Pop(dst):
                 yield PopBits(pieces(dst))

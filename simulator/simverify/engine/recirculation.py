@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.engine import rehearsal, stacking
 from simverify.engine.outcome import Continue
-from simverify.engine.tunnel import TWO_ENDS, carried, two_ends
+from simverify.engine.tunnel import carried, not_kept
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -61,10 +61,9 @@ def again(ex: Executor, state: State, frame: Run) -> Generator[Outcome, None, St
 def recirculate(ex: Executor, state: State) -> Iterator[tuple[State, Fate]]:
     """Count one more, and yield what becomes of the packets; at most once `back`."""
     state.recircs += 1
-    both = state.cond & two_ends(ex.space, state)
-    if both.satisfiable():
-        yield state.copy(both), ("unknown", TWO_ENDS)
-        state = state.copy(state.cond & ~both)
+    for where, reason in not_kept(ex.space, state):
+        yield state.copy(where), ("unknown", reason)
+        state = state.copy(state.cond & ~where)
     brought = state.cond & carried(ex.space, state)
     for where, surely in ((brought, state.recircs + 1), (state.cond & ~brought, state.recircs)):
         if not where.satisfiable():

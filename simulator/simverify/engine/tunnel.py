@@ -32,6 +32,7 @@ METADATA: tuple[int, ...] = tuple(SLOT[f"tun_metadata{n}"].index for n in range(
 PRESENT = SLOT["tun_metadata_present"].index
 _ID = SLOT["tun_id"].index
 GARBLED = "some bits of a tunnel option that has not come with the packet are not modelled"
+NO_END = "a recirculation without the tun_dst that has come with the packet is not modelled"
 TWO_ENDS = "tun_dst and tun_ipv6_dst at once are not modelled"
 _NOWHERE = "a tunnel without tun_dst leads nowhere"
 _BACK = "a tunnel does not lead back to the address it came to"
@@ -210,6 +211,21 @@ def two_ends(space: Space, state: State) -> Set:
     return ~(_zero(space, state.slots, _ADDRESSES["dst"][0])) & ~(
         _zero(space, state.slots, _ADDRESSES["dst"][1])
     )
+
+
+def not_kept(space: Space, state: State) -> Iterator[tuple[Set, str]]:
+    """Yield the packets of which it is not modelled what tunnel fields a recirculation leaves."""
+    both = state.cond & two_ends(space, state)
+    if both.satisfiable():
+        yield both, TWO_ENDS
+    if state.outer is not None:
+        # those that the packet came with are back then, all of them (measured)
+        none, came = state.cond, space.true
+        for index, vec in zip(_ADDRESSES["dst"], state.outer.dst, strict=True):
+            none = none & _zero(space, state.slots, index)
+            came = came & space.matches(vec, 0, (1 << vec.width) - 1)
+        if (none & ~came).satisfiable():
+            yield none & ~came, NO_END
 
 
 def encapsulated(space: Space, blank: Slots, tunnel: Tunnel, slots: Slots) -> Slots:
