@@ -290,6 +290,15 @@ def test_one_packet_is_traced_as_open_vswitch_traces_it() -> None:
         "cookie": "0x2a",
         "file": "-",
         "line": 3,
+        "conntrack": [{"zone": 0, "event": "commit", "ct_state": "+new+trk", "entry": 0}],
+        "sets": [
+            "ct_state=new|trk",
+            "ct_nw_src=1.1.1.1",
+            "ct_nw_dst=2.2.2.2",
+            "ct_nw_proto=6",
+            "ct_tp_src=5",
+            "ct_tp_dst=6",
+        ],
     }
     assert [step["table"] for step in second["steps"]] == [6]
     assert second["recirculated_by"]["line"] == 1

@@ -93,7 +93,7 @@ def _split(
         return
     missed = stacking.looked_up(state.copy(rest))
     if ex.explain:
-        missed.note(Step(state.bridge, number, None, state.slots))
+        missed.note(Step(state.bridge, number, None, state.slots, state.passes))
     yield from ex.advance(missed, number, None, f"no flow of table {number} matches")
 
 
@@ -128,7 +128,7 @@ def _act(
     # the whole state goes on as it is: nothing of it is left for other flows
     new = stacking.looked_up(state if whole else state.copy(where))
     if ex.explain:
-        new.note(Step(state.bridge, table, hit.flow, seen))
+        new.note(Step(state.bridge, table, hit.flow, seen, state.passes))
     if table == 0 and new.began is None and keeps_apart(hit.flow.actions):
         new.stack = _parted(new, new.stack)
     if hit.draws:

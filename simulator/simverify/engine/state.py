@@ -277,12 +277,16 @@ class Tracked:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """For explanations: what a look-up found, and the headers before its actions."""
+    """For explanations: what a look-up found, and the headers before its actions.
+
+    `translation` is its number: copies of a packet have later ones than what they are copies of.
+    """
 
     bridge: int
     table: int
     flow: Flow | None
     slots: Slots
+    translation: int = 0
 
 
 Record = tuple[Hop | Tracked | Step | Leaf, ...]

@@ -8,11 +8,12 @@ from simverify.engine.conntrack import INV
 from simverify.engine.state import Hop, Leaf, Step, Tracked
 from simverify.openflow.format import format_flow
 from simverify.packet.fields import CT_STATE_BITS
+from simverify.proof.changes import HEADER_NAMES, WIRE_AND_TUNNEL, all_values, changes
 from simverify.proof.headers import flags_text, packet_text, values
 from simverify.proof.verdict import Cost, Exchange, FlowRef, HopResult, TableStep, TrackEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from simverify.engine.state import Slots, State
     from simverify.network import Topology
@@ -93,47 +94,38 @@ def hops_of(
 ) -> list[HopResult]:
     """Return a final state's record as hops, in order."""
     hops: list[HopResult] = []
-    steps: list[Step] = []
-    tracked: list[Tracked] = []
-
-    def text(slots: Slots) -> str:
-        return packet_text(values(space, slots, assignment))
+    steps: list[tuple[Step, list[TrackEvent]]] = []
+    # of actions after an output, whose look-up was told with the hop before
+    loose: list[TrackEvent] = []
 
     def hop(
         bridge: int, in_port: int, out: str, slots: Slots, last: FlowRef | None, why: str
     ) -> None:
+        header = values(space, slots, assignment)
+        reached = slots if out else None
         hops.append(
             HopResult(
                 network.names[bridge],
                 network.port_name(bridge, in_port),
                 out,
-                tuple(step.table for step in steps),
+                tuple(step.table for step, _ in steps),
                 last,
-                tuple(_event(event) for event in tracked),
-                text(slots),
+                (*loose, *(event for _, events in steps for event in events)),
+                packet_text(header),
                 why,
-                tuple(
-                    TableStep(
-                        step.table,
-                        flow_ref(network, step.bridge, step.table, step.flow),
-                        None if step.flow is None else step.flow.priority,
-                        None if step.flow is None else step.flow.cookie,
-                        text(step.slots),
-                    )
-                    for step in steps
-                ),
-                values(space, slots, assignment),
+                tuple(_table_steps(space, network, steps, reached, assignment)),
+                header,
             )
         )
         steps.clear()
-        tracked.clear()
+        loose.clear()
 
     for event in final.record:
         match event:
             case Step():
-                steps.append(event)
+                steps.append((event, []))
             case Tracked():
-                tracked.append(event)
+                (steps[-1][1] if steps else loose).append(_event(event))
             case Hop(bridge, in_port, out_port, slots):
                 last = _last(network, steps)
                 out = network.port_name(bridge, out_port)
@@ -148,10 +140,42 @@ def hops_of(
     return hops
 
 
-def _last(network: Topology, steps: list[Step]) -> FlowRef | None:
+def _table_steps(
+    space: Space,
+    network: Topology,
+    steps: Sequence[tuple[Step, Sequence[TrackEvent]]],
+    reached: Slots | None,
+    assignment: Sequence[bool | None],
+) -> Iterator[TableStep]:
+    """Yield look-ups with what each of them led to; `reached` is the packet as it left, if so."""
+    seen = [all_values(space, step.slots, assignment) for step, _ in steps]
+    left = None if reached is None else all_values(space, reached, assignment)
+    last = -1
+    for place, (step, events) in enumerate(steps):
+        sets: tuple[str, ...] = ()
+        if place + 1 < len(steps):
+            # what comes after the copy's last look-up goes on from before the copy
+            if steps[place + 1][0].translation >= step.translation:
+                sets = tuple(changes(seen[place], seen[place + 1]))
+        elif left is not None:
+            sets = tuple(changes(seen[place], left, WIRE_AND_TUNNEL))
+        yield TableStep(
+            step.table,
+            flow_ref(network, step.bridge, step.table, step.flow),
+            None if step.flow is None else step.flow.priority,
+            None if step.flow is None else step.flow.cookie,
+            packet_text({name: seen[place].get(name, 0) for name in HEADER_NAMES}),
+            tuple(events),
+            sets,
+            recirculated=last not in (-1, step.translation),
+        )
+        last = step.translation
+
+
+def _last(network: Topology, steps: Sequence[tuple[Step, object]]) -> FlowRef | None:
     if not steps:
         return None
-    step = steps[-1]
+    step, _ = steps[-1]
     return flow_ref(network, step.bridge, step.table, step.flow)
 
 

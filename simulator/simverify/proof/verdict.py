@@ -109,13 +109,25 @@ class TrackEvent:
 
 @dataclass(frozen=True, slots=True)
 class TableStep:
-    """One look-up of a hop."""
+    """One look-up of a hop.
+
+    Attributes:
+        packet: as the look-up saw it.
+        conntrack: what trackers said between this look-up and the next: asked by its flow, or by
+            one whose resubmit came back.
+        sets: what was changed until then, as the next look-up sees it, or whoever got the packet:
+            headers, registers, and what a tracker said; in the words of a match.
+        recirculated: another translation has begun with this look-up.
+    """
 
     table: int
     flow: FlowRef
     priority: int | None
     cookie: int | None
     packet: str
+    conntrack: tuple[TrackEvent, ...] = ()
+    sets: tuple[str, ...] = ()
+    recirculated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 WIDTH = 110
 
 
-def conversation_lines(exchanges: Sequence[Exchange]) -> Iterator[str]:
-    """Yield the lines of a conversation."""
+def conversation_lines(exchanges: Sequence[Exchange], *, explain: bool = False) -> Iterator[str]:
+    """Yield the lines of a conversation; to explain it, with every look-up."""
     numbers = {"request": 0, "reply": 0}
     for exchange in exchanges:
         numbers[exchange.role] += 1
@@ -30,7 +30,28 @@ def conversation_lines(exchanges: Sequence[Exchange]) -> Iterator[str]:
         flags = "" if exchange.flags == "none" else f" {exchange.flags}"
         yield f"{exchange.role} {numbers[exchange.role]}{flags}: {exchange.sender} > {ends}"
         yield from folded(exchange.packet.split(","), "  ", ",")
-        yield from hop_lines(exchange.hops, exchange.packet, "  ")
+        if explain:
+            yield from explained_lines(exchange.hops, "  ")
+        else:
+            yield from hop_lines(exchange.hops, exchange.packet, "  ")
+
+
+def explained_lines(hops: Sequence[HopResult], indent: str) -> Iterator[str]:
+    """Yield each hop of a packet with every look-up, and what its flow has changed."""
+    inner = " " * (len(indent) + 6)
+    for hop in hops:
+        way = f"out by {hop.out_port}" if hop.out_port else hop.reason
+        yield f"{indent}{hop.at}: in by {hop.in_port}, {way}"
+        for step in hop.steps:
+            if step.recirculated:
+                yield f"{indent}  recirculated, from table {step.table} on:"
+            yield from flow_lines(step.flow, f"{indent}  {step.table:3} ")
+            if step.conntrack:
+                words = [_event(event) for event in step.conntrack]
+                yield from folded(words, f"{inner}conntrack ", ", ")
+            if step.sets:
+                yield from folded(step.sets, f"{inner}now ", ",")
+        yield from folded(hop.packet.split(","), f"{indent}  = ", ",")
 
 
 def hop_lines(hops: Sequence[HopResult], packet: str, indent: str) -> Iterator[str]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         HopResult,
         Judgement,
         Packets,
+        TableStep,
+        TrackEvent,
         Verification,
     )
     from simverify.session import Overrides
@@ -238,17 +240,30 @@ def hop_json(hop: HopResult) -> Json:
         "out": hop.out_port or None,
         "tables": list(hop.tables),
         "decided_by": flow_json(hop.decided_by),
-        "conntrack": [
-            {
-                "zone": event.zone,
-                "event": event.event,
-                "ct_state": event.ct_state,
-                "entry": event.entry,
-            }
-            for event in hop.conntrack
-        ],
+        "conntrack": [event_json(event) for event in hop.conntrack],
         "because": hop.reason or None,
         "packet": hop.packet,
+    }
+
+
+def event_json(event: TrackEvent) -> Json:
+    """Return what a tracker said."""
+    return {
+        "zone": event.zone,
+        "event": event.event,
+        "ct_state": event.ct_state,
+        "entry": event.entry,
+    }
+
+
+def step_json(step: TableStep) -> Json:
+    """Return one look-up, with what its flow's actions have led to."""
+    return {
+        "table": step.table,
+        "recirculated": step.recirculated,
+        "flow": flow_json(step.flow),
+        "conntrack": [event_json(event) for event in step.conntrack],
+        "sets": list(step.sets),
     }
 
 

@@ -10,7 +10,7 @@ from simverify.engine.state import State
 from simverify.network.software_switch import Reaction
 from simverify.packet.fields import FIELD
 from simverify.proof.explain import ct_state_text, hops_of
-from simverify.report.json import hop_json
+from simverify.report.json import hop_json, step_json
 from simverify.session.simulation import Connections, Done
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ def _reaction(reaction: Reaction, switch: SoftwareSwitch, *, explain: bool) -> J
     if explain:
         shown = State(switch.space.true, ())
         shown.record = reaction.record
-        found["hops"] = [hop_json(hop) for hop in hops_of(switch.space, switch.topology, shown, ())]
+        found["hops"] = [
+            {**hop_json(hop), "steps": [step_json(step) for step in hop.steps]}
+            for hop in hops_of(switch.space, switch.topology, shown, ())
+        ]
     return found
 
 

@@ -9,6 +9,7 @@ from simverify.openflow.format import format_actions, format_match
 from simverify.packet.fields import OFPP_LOCAL
 from simverify.report.json import (
     choice_json,
+    event_json,
     flow_json,
     hop_json,
     judgement_json,
@@ -142,6 +143,8 @@ def _step_json(lookup: Lookup) -> Json:
         "match": None if flow is None else format_match(flow.match),
         "actions": None if flow is None else format_actions(flow.actions, match=flow.match),
         "cookie": None if step.cookie is None else f"0x{step.cookie:x}",
+        "conntrack": [event_json(event) for event in step.conntrack],
+        "sets": list(step.sets),
         "file": step.flow.file,
         "line": step.flow.line,
     }

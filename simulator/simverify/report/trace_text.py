@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from simverify.report.conversation import (
     choice_lines,
     conversation_lines,
-    flow_lines,
+    explained_lines,
     folded,
     hop_lines,
 )
@@ -37,7 +37,7 @@ def trace_text(trace: Trace, *, explain: bool = False, quiet: bool = False) -> s
             lines.append("")
         lines += _class_lines(found, number, explain=explain, quiet=quiet)
     if trace.judgement is not None:
-        lines += ["", *_conversation(trace.judgement)]
+        lines += ["", *_conversation(trace.judgement, explain=explain)]
     return "\n".join(lines) + "\n"
 
 
@@ -48,14 +48,10 @@ def _class_lines(found: TraceClass, number: int, *, explain: bool, quiet: bool) 
         return
     yield from folded(found.packet.split(","), "   ", ",")
     yield from choice_lines(found.choices, "   if ")
-    if not explain:
+    if explain:
+        yield from explained_lines(found.hops, "   ")
+    else:
         yield from hop_lines(found.hops, found.packet, "   ")
-        return
-    for hop in found.hops:
-        yield f"   {hop.at}: in by {hop.in_port}, {_out(hop.out_port, hop.reason)}"
-        for step in hop.steps:
-            yield from flow_lines(step.flow, f"     {step.table:3} ")
-        yield from folded(hop.packet.split(","), "     = ", ",")
 
 
 def _fates(found: TraceClass) -> Iterator[str]:
@@ -70,11 +66,7 @@ def _fates(found: TraceClass) -> Iterator[str]:
         yield f"{told} {place}{where}{because}"
 
 
-def _out(port: str, reason: str) -> str:
-    return f"out by {port}" if port else reason
-
-
-def _conversation(judgement: Judgement) -> Iterator[str]:
+def _conversation(judgement: Judgement, *, explain: bool) -> Iterator[str]:
     yield f"conversation: {judgement.verdict}"
     width = max((len(claim.claim) for claim in judgement.claims), default=0)
     for claim in judgement.claims:
@@ -82,6 +74,6 @@ def _conversation(judgement: Judgement) -> Iterator[str]:
         yield f"  {claim.claim:{width}}  {claim.verdict}{because}"
     for line in (
         *choice_lines(judgement.choices, "if "),
-        *conversation_lines(judgement.conversation),
+        *conversation_lines(judgement.conversation, explain=explain),
     ):
         yield f"  {line}"
