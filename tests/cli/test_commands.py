@@ -298,6 +298,7 @@ def test_one_packet_is_traced_as_open_vswitch_traces_it() -> None:
             "ct_nw_proto=6",
             "ct_tp_src=5",
             "ct_tp_dst=6",
+            "reg0=0x1",
         ],
     }
     assert [step["table"] for step in second["steps"]] == [6]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from simverify.proof.trace import Trace
     from simverify.proof.verdict import TableStep
 
-PACKET = "tcp,nw_src=10.0.0.1,nw_dst=10.0.0.9,nw_ttl=64,nw_tos=0,nw_ecn=0,tp_src=5,tp_dst=80,tcp_flags=syn"
+PACKET = "tcp,nw_src=10.0.0.1,nw_dst=10.0.0.9,nw_ttl=64,tp_src=5,tp_dst=80,tcp_flags=syn"
 FLOWS = (
     "table=0,ip actions=load:0x5->NXM_NX_REG0[4..7],set_field:7->tun_id,resubmit(,1),resubmit(,2)\n"
     "table=1,ip actions=set_field:3->metadata\n"
