@@ -8,6 +8,7 @@ import pytest
 
 from simverify.proof.verdict import BucketChoice, OrderChoice
 from simverify.proof.way import matches_path
+from simverify.text import InputError
 from tests.proof.small import BOTH_WAYS, PORTS, TOS, Small, claim
 
 if TYPE_CHECKING:
@@ -245,6 +246,18 @@ hygiene:
     assert "marked: broken at sw.b" in hygiene.because
     marked = BOTH_WAYS.replace("in_port=1 actions=", "in_port=1,ip actions=mod_nw_tos:4,")
     assert claim(small.ask(marked, network=rule), "hygiene").verdict == "proved"
+
+
+@pytest.mark.parametrize("match", ["reg1=1", "metadata=0x3", "ct_state=+est", "in_port=1"])
+def test_hygiene_is_about_headers(small: Small, match: str) -> None:
+    """What no packet outside of a switch has is refused, where it stands."""
+    rule = f"hygiene:\n- {{name: odd, at: sw.b, direction: out, must-not: '{match}', why: w}}\n"
+    with pytest.raises(InputError) as raised:
+        small.ask(BOTH_WAYS, network=rule)
+    (found,) = raised.value.diagnostics
+    assert found.code == "not-a-header"
+    assert found.span is not None
+    assert found.span.source.text[found.span.start : found.span.end].strip("'") == match
 
 
 def test_denied_is_proved_only_if_nothing_arrives(small: Small) -> None:

@@ -181,9 +181,11 @@ def tag_behind_tag(ex: Executor, state: State) -> bool:
 def patched(ex: Executor, state: State, port: int, peer: End) -> Outcome:
     """Go on in the bridge behind a patch port, in the same datapath."""
     state.note(Hop(state.bridge, state.entered, port, wire(state) if ex.explain else None))
+    seen, state.slots = state.slots, wire(state)
     for watch in ex.watches:
         if watch.outgoing and not state.rehearsing:
             ex.watch(watch, state, state.bridge, port)
+    state.slots = seen
     state.stack = returning(state, remaining(state), full=ex.explain, apart=False)
     state.bridge, state.entered = peer.bridge, peer.port
     (entered,) = ex.enter(state, patch=True)

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simverify.engine.state import LEAVING
 from simverify.engine.watch import BudgetError
 from simverify.network import Invariant, Machine
 from simverify.openflow.flow import GroupEntry
@@ -167,13 +168,15 @@ class Network:
         for item in self.spec.hygiene:
             text = item.must or item.must_not
             assert text is not None
+            match = match_of(text)
+            _check_headers(text, match)
             found.append(
                 Invariant(
                     item.name,
                     item.at.element,
                     item.at.port,
                     item.direction == "out",
-                    match_of(text),
+                    match,
                     item.must is None,
                     item.why,
                 )
@@ -331,6 +334,26 @@ class Loader:
 
             self._scripts = read_scripts(self._overrides.changes, self._overrides.variables)
         return self._scripts
+
+
+def _check_headers(scalar: Scalar, match: Match) -> None:
+    """Refuse what no packet at a port has: registers and the like are the pipeline's alone."""
+    for term in match.terms:
+        if any(
+            part.slot is not None and part.slot.index not in LEAVING for part in term.field.parts
+        ):
+            name = term.field.name
+            raise InputError(
+                [
+                    Diagnostic(
+                        "error",
+                        "not-a-header",
+                        f"{name} is no header of a packet that passes a port",
+                        scalar.span,
+                        "hygiene says what packets look like outside; leave it out",
+                    )
+                ]
+            )
 
 
 def match_of(scalar: Scalar) -> Match:
