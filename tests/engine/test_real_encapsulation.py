@@ -54,6 +54,10 @@ FRAMES = {
         payload=PLAIN[14:],
     ),
     "mpls eth": build({**MACS, "dl_type": 0x8847, "mpls_lse0": 0x10140}, payload=PLAIN),
+    "mpls 4": build(
+        {**MACS, "dl_type": 0x8847, "mpls_lse0": 0x20040, "mpls_lse1": 0x20040, "mpls_lse2": 0x140},
+        payload=PLAIN[14:],
+    ).replace(b"\x00\x02\x00\x40" * 2, b"\x00\x02\x00\x40" * 3),
     "nsh": nsh(PLAIN),
     "nsh tagged": nsh(build({**UDP, "vlan_tci": 0x1005}, payload=bytes(20))),
     "nsh ip": nsh(PLAIN[14:], protocol=1),
@@ -240,12 +244,20 @@ PIPELINES = {
         "table=1,packet_type=(1,0x800),nw_dst=10.0.0.2 actions=dec_ttl,encap(ethernet),3\n"
         "mpls,mpls_bos=0 actions=decap,decap(packet_type(ns=1,type=0x8847)),encap(ethernet),4"
     ),
+    "one label of too many drops all": (
+        "mpls,mpls_label=32 actions=2,pop_mpls:0x8847,3\nmpls,mpls_label=16 actions=2"
+    ),
+    "so it does with decap": (
+        "mpls,mpls_label=32 actions=2,decap,decap(packet_type(ns=0,type=0)),3\n"
+        "mpls,mpls_label=16 actions=2"
+    ),
     "a frame behind a label": ("mpls,mpls_bos=1 actions=decap,decap(packet_type(ns=0,type=0)),2"),
 }
 UNREAD = ("nsh other", "nsh short", "nsh version")
 GROUP = "group_id=1,type=indirect,bucket=actions=resubmit(,7)"
 ONLY = {
     "what stands behind a label": ("mpls", "mpls 2"),
+    "so it does with decap": ("mpls", "mpls 4"),
     "a frame behind a label": ("mpls eth",),
     "NSH in NSH": ("udp", "arp"),
     "NSH around what it cannot hold": ("arp", "udp", "nsh"),

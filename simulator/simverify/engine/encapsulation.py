@@ -376,9 +376,11 @@ def _decap_mpls(
         # of a label that was put on just before the switch dies
         yield from ex.give_up(state, frame, "decap of labels that are not known to be there")
         return
-    bottom = state.slots[headers.LABELS[count - 1]].value & 0x100
+    if headers.too_many(state, count):
+        yield from stacking.refused(ex, state, frame, headers.TOO_MANY)
+        return
     further = packet_type in {1 << 16 | ethertype for ethertype in _MPLS.values()}
-    if not bottom or further != (count > 1):
+    if further != (count > 1):
         yield from ex.give_up(state, frame, "decap of MPLS to another type than what is behind it")
         return
     for place in range(1, count):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_LABELS = 3
 """Of MPLS; a push onto as many drops the whole packet."""
+TOO_MANY = f"a label of more than {MAX_LABELS} is taken off: the switch drops the whole packet"
 _IP, _IPV6, _ETH_VLAN = 0x0800, 0x86DD, 0x8100
 _MPLS = (0x8847, 0x8848)
 _DEFAULT_TTL = 64
@@ -131,6 +132,11 @@ def labels(ex: Executor, state: State) -> int | None:
     return MAX_LABELS
 
 
+def too_many(state: State, count: int) -> bool:
+    """Whether there are more labels than the switch knows, so that it takes none off."""
+    return not state.slots[LABELS[count - 1]].value & 0x100
+
+
 def grow(ex: Executor, state: State, size: int) -> None:
     """Count bytes that a packet has more (or less) than when it came in; see `stacking.larger`."""
     old = state.slots[_GROWN]
@@ -204,10 +210,11 @@ def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterato
         yield from ex.give_up(state, frame, "pop_mpls begins another translation")
         return
     count = labels(ex, state)
-    if count is None or (
-        count == MAX_LABELS and not state.slots[LABELS[MAX_LABELS - 1]].value & 0x100
-    ):
-        yield from ex.give_up(state, frame, "pop_mpls of more labels than are known")
+    if count is None:
+        yield from ex.give_up(state, frame, "pop_mpls of labels that are not known")
+        return
+    if too_many(state, count):
+        yield from stacking.refused(ex, state, frame, TOO_MANY)
         return
     if ethertype not in _MPLS and perhaps(state):
         yield from ex.give_up(state, frame, PERHAPS)
