@@ -89,6 +89,7 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
                 for name, t in switch.tunnels.items()
             },
             tlv_map=switch.tlv_map,
+            vlan_limit=switch.vlan_limit,
         )
     links.extend(
         Link(Port(one.element, one.port), Port(other.element, other.port), "patch")

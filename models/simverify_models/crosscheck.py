@@ -78,8 +78,12 @@ def check_references(spec: NetworkSpec, report: Report) -> None:
                     entry.span,
                     suggest(entry.port, (*switch.ports, LOCAL)),
                 )
-    for _, peer in spec.patches():
+    for one, peer in spec.patches():
         _check_port(spec, peer, report, wires=False)
+        joined = (spec.switches.get(ref.element) for ref in (one, peer))
+        if len({switch.vlan_limit for switch in joined if switch is not None}) > 1:
+            message = f"{one.element} and {peer.element} are one Open vSwitch with two vlan-limits"
+            report.error("bad-value", message, peer.span, "give both the same")
     wired = set()
     for segment in spec.segments.values():
         for ref in segment.ports:

@@ -75,8 +75,16 @@ FRAGS: Key[Literal["normal", "drop", "nx-match"]] = Key(
     "normal",
     "what the bridge does with fragments (ovs-ofctl set-frags)",
 )
+VLAN_LIMIT = Key(
+    "vlan-limit",
+    number("how many VLAN tags it reads", 0, 2),
+    1,
+    "how many VLAN tags are headers, 0 for all (other_config:vlan-limit); more are payload",
+)
 FDB_ENTRIES = Key("fdb", ListOf(FDB), (), "the MAC table that NORMAL starts with")
-DATAPATH_SHAPE = Record("a datapath", (TYPE, FRAGS, FDB_ENTRIES, TLV_MAP), lambda f, _: f)
+DATAPATH_SHAPE = Record(
+    "a datapath", (TYPE, FRAGS, VLAN_LIMIT, FDB_ENTRIES, TLV_MAP), lambda f, _: f
+)
 
 DATAPATH = Key("datapath", DATAPATH_SHAPE, None, "which Open vSwitch forwards; userspace")
 FLOWS = Key("flows", FILES, (), "files of flows, added in this order")
@@ -143,6 +151,7 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
         patches=f[PATCHES],
         tunnels=f[TUNNELS],
         tlv_map={} if datapath is None else dict(datapath[TLV_MAP]),
+        vlan_limit=1 if datapath is None else datapath[VLAN_LIMIT],
     )
 
 

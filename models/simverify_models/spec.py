@@ -93,6 +93,7 @@ class SwitchSpec:
     patches: Mapping[str, PortRef] = field(default_factory=dict)
     tunnels: Mapping[str, TunnelSpec] = field(default_factory=dict)
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    vlan_limit: int = 1
 
 
 @dataclass(frozen=True, slots=True)

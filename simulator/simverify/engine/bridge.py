@@ -44,6 +44,7 @@ class Bridge:
         tunnels: the options of tunnel ports.
         tlv_map: (class, type, length) of a Geneve option -> the N of its tun_metadataN.
         frags: what it does with fragments, see `fragments`.
+        vlan_limit: how many VLAN tags it reads, see `wrapping`; 0 is as many as it can.
         learns_macs: whether any flow or bucket of it has NORMAL.
     """
 
@@ -65,6 +66,7 @@ class Bridge:
     tunnels: Mapping[int, Tunnel] = field(default_factory=dict)
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     learns_macs: bool = False
+    vlan_limit: int = 1
 
 
 @dataclass(frozen=True, slots=True)

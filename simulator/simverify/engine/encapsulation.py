@@ -11,7 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import headers, lifetime, outputs, recirculation, rehearsal, stacking
+from simverify.engine import (
+    headers,
+    lifetime,
+    outputs,
+    recirculation,
+    rehearsal,
+    stacking,
+    wrapping,
+)
 from simverify.engine.outcome import Continue
 from simverify.engine.state import State
 from simverify.openflow import actions as ofp
@@ -26,7 +34,6 @@ from simverify.packet.layers import (
     NSH_PACKET,
     more_bytes,
 )
-from simverify.packet.slots import INNER, WRAPPED
 from simverify.packet.wire import ETH_NOT
 
 if TYPE_CHECKING:
@@ -89,9 +96,7 @@ def _settled(ex: Executor, state: State) -> Iterator[State]:
 
 def _changed(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
     """Go on with a packet that has another header."""
-    if not state.rehearsing and (
-        rehearsal.leaks(state, frame) or rehearsal.unrestored(state, clones=False)
-    ):
+    if not state.rehearsing and (rehearsal.leaks(state, frame) or rehearsal.unrestored(state)):
         yield from ex.give_up(state, frame, _UNRESTORED)
         return
     yield Continue(state)
@@ -113,7 +118,7 @@ def _encap_ethernet(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]
     state.put(_DL_TYPE, ex.space.slice(kind, 0, 16))
     for slot in (_PACKET_TYPE, _DL_SRC, _DL_DST, _BARE):
         state.put(slot, ex.blank[slot])
-    headers.grow(ex, state, ETHERNET)
+    wrapping.grow(ex, state, ETHERNET)
     yield from _changed(ex, state, frame)
 
 
@@ -136,7 +141,7 @@ def _decap_ethernet(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]
     named.put(_PACKET_TYPE, ex.space.join(ex.space.constant(16, 1), dl_type))
     for slot in (_DL_SRC, _DL_DST, _TCI, _TPID):
         named.put(slot, ex.blank[slot])
-    headers.grow(ex, named, -ETHERNET)
+    wrapping.grow(ex, named, -ETHERNET)
     yield from _changed(ex, named, frame)
 
 
@@ -171,7 +176,7 @@ def _encap_nsh(
         _put(ex, part, SLOT["nsh_si"].index, _FRESH_INDEX)
         if mdtype == MD2:
             _put(ex, part, _MORE, _tlvs([text for name, text in properties if name == "tlv"]))
-        headers.grow(ex, part, _nsh_length(part))
+        wrapping.grow(ex, part, _nsh_length(part))
         yield from _changed(ex, part, frame)
     if rest is not None:
         reason = "encap(nsh) of what is no Ethernet, IP or NSH: the switch drops the packet"
@@ -197,42 +202,21 @@ def _nsh_length(state: State) -> int:
 
 def _wrap(ex: Executor, state: State) -> bool:
     """Put the whole packet out of sight; False where the model has no room for it."""
-    last = WRAPPED[-1].index
-    if state.slots[last] is not ex.blank[last] or outputs.tag_behind_tag(ex, state):
-        return False
     tci = state.slots[_TCI]
-    if not tci.known & _TAGGED:
+    if outputs.tag_behind_tag(ex, state) or not tci.known & _TAGGED:
         return False
     if tci.value & _TAGGED:
         # `length` is without the tag, as long as it is seen
-        headers.grow(ex, state, 4)
-    vec = ex.space.constant(1, 1)
-    behind = [state.slots[slot.index] for slot in WRAPPED]
-    for slot in INNER:
-        vec = ex.space.join(vec, state.slots[slot.index])
-        state.put(slot.index, ex.blank[slot.index])
-    for slot, packet in zip(WRAPPED, (vec, *behind), strict=False):
-        state.put(slot.index, packet)
-    return True
+        wrapping.grow(ex, state, 4)
+    return wrapping.wrap(ex, state)
 
 
 def _unwrap(ex: Executor, state: State) -> bool:
     """Show what stands behind; False where that is not known."""
-    vec, *behind = (state.slots[slot.index] for slot in WRAPPED)
-    if not vec.bits[-1]:
+    if not wrapping.unwrap(ex, state) or not state.slots[_TCI].known & _TAGGED:
         return False
-    at = 0
-    for slot in reversed(INNER):
-        state.put(slot.index, ex.space.slice(vec, at, slot.width))
-        at += slot.width
-    last = ex.blank[WRAPPED[-1].index]
-    for slot, packet in zip(WRAPPED, (*behind, last), strict=True):
-        state.put(slot.index, packet)
-    tci = state.slots[_TCI]
-    if not tci.known & _TAGGED:
-        return False
-    if tci.value & _TAGGED:
-        headers.grow(ex, state, -4)
+    if state.slots[_TCI].value & _TAGGED:
+        wrapping.grow(ex, state, -4)
     return True
 
 
@@ -286,7 +270,7 @@ def _decap_nsh(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
     if not (shown.slots[_MDTYPE].constant and shown.slots[_MORE].constant):
         yield from ex.give_up(shown, frame, "decap of an NSH header of open length")
         return
-    headers.grow(ex, shown, -_nsh_length(shown))
+    wrapping.grow(ex, shown, -_nsh_length(shown))
     yield from _shown(ex, shown, frame)
 
 
@@ -306,13 +290,15 @@ def _seen_again(ex: Executor, state: State, frame: Run) -> Iterator[State | Outc
     if state.rehearsing:
         yield from recirculation.rehearsed(ex, state, frame, "a decap that recirculates")
         return
-    alone = not (rehearsal.unrestored(state, clones=True) or rehearsal.leaks(state, frame))
+    alone = not (
+        rehearsal.unrestored(state) or rehearsal.lost_after(state) or rehearsal.leaks(state, frame)
+    )
     if not alone or state.actset:
         yield from ex.give_up(state, frame, _UNRESTORED)
-    else:
-        come_back = yield from recirculation.again(ex, state, frame)
-        if come_back is not None:
-            yield come_back
+        return
+    come_back = yield from recirculation.again(ex, state, frame)
+    if come_back is not None:
+        yield come_back
 
 
 # MPLS
@@ -336,7 +322,7 @@ def _encap_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Itera
         if not _wrap(ex, state):
             yield from ex.give_up(state, frame, "more headers than three are not modelled")
             return
-        headers.grow(ex, state, headers.LABEL)
+        wrapping.grow(ex, state, headers.LABEL)
     elif dl_type in _IP:
         headers.bury(ex, state, ethertype)
     else:
@@ -387,7 +373,7 @@ def _decap_mpls(
         state.put(headers.LABELS[place - 1], state.slots[headers.LABELS[place]])
     last = headers.LABELS[count - 1]
     state.put(last, ex.blank[last])
-    headers.grow(ex, state, -headers.LABEL)
+    wrapping.grow(ex, state, -headers.LABEL)
     if count > 1:
         assert packet_type is not None
         _put(ex, state, _DL_TYPE, packet_type & 0xFFFF)

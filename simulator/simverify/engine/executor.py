@@ -362,6 +362,8 @@ class Executor:
                 state.pushed = frame.pushed
                 state.actset = frame.actset
                 state.began = frame.began
+                # where a copy alone got its hash, the datapath computes another for the packet
+                state.hashed = frame.hashed
             case Run():
                 raise AssertionError("programs are run, not popped")
             case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import outputs, recirculation, rehearsal, stacking
+from simverify.engine import outputs, recirculation, rehearsal, stacking, wrapping
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
@@ -14,7 +14,7 @@ from simverify.engine.state import HEADERS, Run, Stack, View
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from simverify.engine.executor import Executor
     from simverify.engine.outcome import Outcome
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 _NW_PROTO = SLOT["nw_proto"].index
 _BY_HASH = "a group by dp_hash"
-_LEAKING = "a group by the datapath's hash behind a resubmit of a clone(): what follows may be lost"
+_LEAKING = "a group by the datapath's hash in a clone(): what follows may be lost"
 _LIVENESS_LEVELS = 128
 _ETHERNET = tuple(SLOT[name].index for name in ("dl_type", "dl_src", "dl_dst", "vlan_tci"))
 _IP = (0x0800, 0x86DD)
-_SECOND_TAG = "what a recirculated packet has behind a second VLAN tag is not modelled"
+_SECOND_TAG = "what a recirculated packet has behind a VLAN tag is not known"
 _TUPLE = tuple(
     SLOT[n].index for n in ("tp_src", "tp_dst", "nw_src", "ipv6_src", "nw_dst", "ipv6_dst")
 )
@@ -62,30 +62,19 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
         bits = None
         if group.selection_method not in ("", "dp_hash"):
             key: object = (group.selection_method, *(state.slots[i] for i in HEADERS))
-        elif group.selection_method:
-            # the hash of the packet as it was received, in its direction: not followed, so that
-            # each packet chooses for itself
-            key = (state.packet, len(state.visits), len(state.record))
         else:
-            # computed once for a packet, and used again by every group after
-            state.hashed = state.hashed or hashed(state)
-            key = state.hashed
-            if not state.rehearsing:
-                bits = _shared_bits(ex, state, frame, group)
-        if group.selection_method in ("", "dp_hash"):
-            if state.rehearsing:
-                yield from recirculation.rehearsed(ex, state, frame, _BY_HASH)
-                return
-            if rehearsal.leaks(state, frame):
-                yield from ex.give_up(state, frame, _LEAKING)
-                return
-            if outputs.tag_behind_tag(ex, state):
-                yield from ex.give_up(state, frame, _SECOND_TAG)
-                return
-            come_back = yield from recirculation.again(ex, state, frame)
+            come_back = yield from _asked_for_hash(ex, state, frame)
             if come_back is None:
                 return
             state = come_back
+            # computed once for a packet, and used again by every group after
+            key = state.hashed
+            if group.selection_method:
+                # the hash of the packet as it was received, in its direction: not followed, so
+                # that each packet chooses for itself
+                key = (state.packet, len(state.visits), len(state.record))
+            elif not state.rehearsing:
+                bits = _shared_bits(ex, state, frame, group)
         choice = ex.choices.bucket(key, state.bridge, group_id, options, bits)
         for place, index in enumerate(options):
             where = state.cond & ex.choices.taken(choice, place)
@@ -116,27 +105,39 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
     if state.depth + 1 > stacking.MAX_DEPTH:
         yield from stacking.dropped_whole(ex, state, frame, stacking.TOO_DEEP)
         return
-    if state.rehearsing:
-        yield from recirculation.rehearsed(ex, state, frame, _BY_HASH)
-        return
-    if rehearsal.leaks(state, frame):
-        yield from ex.give_up(state, frame, _LEAKING)
-        return
-    if not op.anew and op.choice in state.chosen:
+    if not op.anew and op.choice in state.chosen and not state.rehearsing:
         # the same packet would choose alike of the same group, but may by another one's
         yield from ex.give_up(state, frame, "a second group by one hash, of many, is not modelled")
         return
-    if outputs.tag_behind_tag(ex, state):
-        yield from ex.give_up(state, frame, _SECOND_TAG)
-        return
-    come_back = yield from recirculation.again(ex, state, frame)
+    come_back = yield from _asked_for_hash(ex, state, frame)
     if come_back is None:
         return
     state = come_back
     if not op.anew:
-        state.hashed = state.hashed or hashed(state)
         state.chosen = (*state.chosen, op.choice)
     yield _run_bucket(ex, state, op.program, frame, "the bucket that is taken")
+
+
+def _asked_for_hash(
+    ex: Executor, state: State, frame: Run
+) -> Generator[Outcome, None, State | None]:
+    """Recirculate for the packet's hash if there is none yet; return those that come back."""
+    if state.hashed is not None:
+        return state
+    if state.rehearsing:
+        yield from recirculation.rehearsed(ex, state, frame, _BY_HASH)
+        return None
+    if rehearsal.leaks(state, frame) or rehearsal.lost_after(state):
+        yield from ex.give_up(state, frame, _LEAKING)
+        return None
+    state.hashed = hashed(state)
+    come_back = yield from recirculation.again(ex, state, frame)
+    if come_back is None:
+        return None
+    if not wrapping.read_again(ex, come_back, ex.bridges[state.bridge].vlan_limit):
+        yield from ex.give_up(come_back, frame, _SECOND_TAG)
+        return None
+    return come_back
 
 
 def _shared_bits(ex: Executor, state: State, frame: Run, group: GroupEntry) -> Vec | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import lifetime, outputs, stacking
+from simverify.engine import lifetime, outputs, stacking, wrapping
 from simverify.engine.outcome import Continue
 from simverify.engine.recirculation import PERHAPS, perhaps
 from simverify.openflow import actions as ofp
@@ -118,7 +118,7 @@ def another_label(ex: Executor, state: State, count: int) -> None:
     _shift(state, tuple(zip(LABELS[count - 1 :: -1], LABELS[count:0:-1], strict=True)))
     label = ex.space.replace(state.slots[LABELS[0]], 8, ex.space.constant(1, 0))
     state.put(LABELS[0], label)
-    grow(ex, state, LABEL)
+    wrapping.grow(ex, state, LABEL)
 
 
 def labels(ex: Executor, state: State) -> int | None:
@@ -135,13 +135,6 @@ def labels(ex: Executor, state: State) -> int | None:
 def too_many(state: State, count: int) -> bool:
     """Whether there are more labels than the switch knows, so that it takes none off."""
     return not state.slots[LABELS[count - 1]].value & 0x100
-
-
-def grow(ex: Executor, state: State, size: int) -> None:
-    """Count bytes that a packet has more (or less) than when it came in; see `stacking.larger`."""
-    old = state.slots[_GROWN]
-    assert old.constant
-    state.put(_GROWN, ex.space.constant(old.width, old.value + size & 0xFFFF))
 
 
 def _push_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
@@ -202,7 +195,7 @@ def bury(ex: Executor, state: State, ethertype: int) -> None:
         state.put(slot.index, ex.blank[slot.index])
     state.put(_BURIED, vec)
     state.put(_DL_TYPE, ex.space.constant(16, ethertype))
-    grow(ex, state, LABEL)
+    wrapping.grow(ex, state, LABEL)
 
 
 def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
@@ -219,7 +212,7 @@ def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterato
     if ethertype not in _MPLS and perhaps(state):
         yield from ex.give_up(state, frame, PERHAPS)
         return
-    grow(ex, state, -LABEL)
+    wrapping.grow(ex, state, -LABEL)
     for place in range(1, count):
         state.put(LABELS[place - 1], state.slots[LABELS[place]])
     state.put(LABELS[count - 1], ex.blank[LABELS[count - 1]])

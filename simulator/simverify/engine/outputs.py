@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import normal, tunnel
+from simverify.engine import normal, tunnel, wrapping
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
@@ -142,8 +142,8 @@ def send(
         state.note(Leaf("lost", state.bridge, port, None, None, why, state.slots, max_len=max_len))
         state.slots = seen
         return Continue(state)
-    if tag_behind_tag(ex, state):
-        reason = "what the next switch reads behind a second VLAN tag is not modelled"
+    if not wrapping.read_again(ex, state, ex.bridges[peer.bridge].vlan_limit):
+        reason = "what the next switch reads behind a VLAN tag is not known"
         state.note(Leaf("unknown", state.bridge, port, None, None, reason, state.slots))
         state.slots = seen
         return Continue(state)
@@ -382,6 +382,7 @@ def returning(
             state.length,
             state.carried,
             apart,
+            state.hashed,
         ),
         rest,
     )

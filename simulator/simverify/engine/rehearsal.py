@@ -115,15 +115,27 @@ def leaks(state: State, ran: Run) -> bool:
     )
 
 
-def unrestored(state: State, *, clones: bool) -> bool:
-    """Whether something of this translation sees the packet after a bucket, or else a clone().
+def unrestored(state: State) -> bool:
+    """Whether something of this translation sees the packet after the bucket that it is in.
 
-    What a bucket has done to the datapath's packet is not undone where that was an encapsulation,
-    and a translation that ends inside of a bucket or a clone() cannot go on after it (measured).
+    What a bucket has done to the datapath's packet is not undone where that was an encapsulation
+    (measured).
     """
+    return _seen_after(state, View)
+
+
+def lost_after(state: State) -> bool:
+    """Whether something of this translation sees the packet after the clone() that it is in.
+
+    A translation that ends inside of a clone() does not go on after it (measured).
+    """
+    return _seen_after(state, Restore)
+
+
+def _seen_after(state: State, kind: type[View | Restore]) -> bool:
     left = _left(state)
     for place, frame in enumerate(left):
-        if isinstance(frame, View) or (clones and isinstance(frame, Restore) and frame.clone):
+        if isinstance(frame, kind) and (isinstance(frame, View) or frame.clone):
             return any(
                 (isinstance(other, RunSet) and bool(state.actset))
                 or (isinstance(other, Run) and any(map(_sees, other.program.ops[other.index :])))

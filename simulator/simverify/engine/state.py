@@ -563,6 +563,7 @@ class Restore:
     apart: bool = True
     """The datapath has a packet of its own for what comes before. Else this takes back what the
     pipeline knows, while what ct() did to the packet of the datapath stays."""
+    hashed: object = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import headers, outputs, reassembly, rehearsal
+from simverify.engine import headers, outputs, reassembly, recirculation, rehearsal, wrapping
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
@@ -226,8 +226,9 @@ def not_forked(ex: Executor, before: State) -> str | None:
     """Return why it is not known how a packet goes on at the table of a ct(), if so."""
     if before.actset:
         return "a ct() with a table while there is an action set: Open vSwitch 3.1 dies of it"
-    if outputs.tag_behind_tag(ex, before):
-        return "what a recirculated packet has behind a second VLAN tag is not modelled"
+    limit = ex.bridges[before.bridge].vlan_limit
+    if outputs.tag_behind_tag(ex, before) and not wrapping.read_again(ex, before.copy(), limit):
+        return "what a recirculated packet has behind a VLAN tag is not known"
     return None
 
 
@@ -249,6 +250,8 @@ def _recirculated(
     back = outputs.returning(tracked, tracked.stack, full=ex.explain)
     tracked.stack = outputs.ending(ex, tracked, back)
     tracked.slots, tracked.astray = copied, ()
+    if not wrapping.read_again(ex, tracked, ex.bridges[tracked.bridge].vlan_limit):
+        raise AssertionError("it was not asked whether the tags of a recirculated packet are known")
     tracked.begin_pass()
     tracked.depth = 0
     tracked.began = (len(tracked.record), tracked.entries, tracked.emitted)

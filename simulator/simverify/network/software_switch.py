@@ -213,7 +213,7 @@ class SoftwareSwitch:
             KeyError: no such switch or port.
             WireError: fewer than 14 bytes.
         """
-        found = wire.dissect(frame)
+        found = wire.dissect(frame, vlan_limit=self.topology.elements[switch].vlan_limit)
         headers = {**found.headers, **hidden_of(found, frame)}
         return self.inject(switch, port, headers, frame=frame, fields=_present(tunnel or {}))
 

@@ -209,6 +209,7 @@ class Machine:
             {element.ports[name]: tunnel for name, tunnel in element.tunnels.items()},
             element.tlv_map,
             "floods" in traits,
+            element.vlan_limit,
         )
 
     def changed(

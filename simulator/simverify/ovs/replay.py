@@ -17,6 +17,7 @@ from simverify.network.element import SOCKETS
 from simverify.openflow.format import format_flow, format_group
 from simverify.openflow.pipeline import mask_of
 from simverify.ovs.instance import Instance
+from simverify.ovs.unixctl import OvsError
 from simverify.packet import wire
 from simverify.proof.headers import packet_text
 from simverify.proof.verdict import OrderChoice
@@ -93,6 +94,7 @@ class RealNetwork:
         """
         self._instance.start()
         try:
+            self._limit_tags()
             for name, element in self._topology.elements.items():
                 self._instance.add_bridge(self._bridges[name], element.ports)
                 for port in element.no_flood:
@@ -103,6 +105,16 @@ class RealNetwork:
             self._instance.stop()
             raise
         return self
+
+    def _limit_tags(self) -> None:
+        """Let the switch read as many VLAN tags as those of the network do."""
+        elements = self._topology.elements.values()
+        limits = {element.vlan_limit for element in elements if element.kind == "switch"}
+        if len(limits) > 1:
+            raise OvsError("switches of different vlan-limits cannot be one Open vSwitch")
+        for limit in limits - {1}:
+            setting = f"other_config:vlan-limit={limit}"
+            self._instance.vsctl("set", "Open_vSwitch", ".", setting)
 
     def __exit__(
         self,

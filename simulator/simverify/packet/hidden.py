@@ -40,6 +40,10 @@ def hidden_of(found: Frame, frame: bytes) -> dict[str, int]:
             slots |= _behind(found.payload, 0)
     elif headers.get("dl_type") == wire.ETH_NSH:
         slots |= _nsh(found, frame)
+    elif headers.get("dl_type") in wire.VLAN_TYPES:
+        at = layers.ETHERNET - 2 + 4 * len(found.tpids)
+        if len(frame) >= at + 6:
+            slots |= layers.behind_another(_slots(bytes(12) + frame[at:], vlan_limit=2))
     return {name: value for name, value in slots.items() if value}
 
 
@@ -59,8 +63,12 @@ def _behind(packet: bytes, packet_type: int) -> dict[str, int]:
     frame = layers.as_frame(packet, packet_type)
     if len(frame) < layers.ETHERNET:
         return {}
-    inner = {**wire.parse(frame), **hidden(frame), "packet_type": packet_type}
-    return layers.behind_another(inner)
+    return layers.behind_another({**_slots(frame), "packet_type": packet_type})
+
+
+def _slots(frame: bytes, *, vlan_limit: int = 1) -> dict[str, int]:
+    found = wire.dissect(frame, vlan_limit=vlan_limit)
+    return {**found.headers, **hidden_of(found, frame)}
 
 
 def _buried(packet: bytes) -> int:

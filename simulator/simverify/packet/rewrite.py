@@ -88,19 +88,30 @@ def _through_layers(frame: bytes, before: Mapping[str, int], after: Mapping[str,
     core = rewrite(packet, olds[-1], news[-1])
     for outer, inner in zip(news[-2::-1], news[:0:-1], strict=True):
         behind = layers.bare(core, inner.get("packet_type", 0))
+        if outer.get("dl_type") in wire.VLAN_TYPES:
+            # the Ethertype of the outer packet is that of a tag of the inner one
+            core = _ethernet(outer) + core[12:]
+            continue
         if outer.get("dl_type") in _MPLS:
             head = b"".join(struct.pack("!I", entry) for entry in _stack(outer))
         else:
             head = layers.nsh_bytes(outer)
-        addresses = outer.get("dl_dst", 0) << 48 | outer.get("dl_src", 0)
-        ethernet = bytearray(addresses.to_bytes(12, "big"))
-        _put_tags(ethernet, {}, outer)
-        core = bytes(ethernet) + struct.pack("!H", outer.get("dl_type", 0)) + head + behind
+        core = _ethernet(outer) + struct.pack("!H", outer.get("dl_type", 0)) + head + behind
     return core
 
 
+def _ethernet(headers: Mapping[str, int]) -> bytes:
+    """Return addresses and tags."""
+    addresses = headers.get("dl_dst", 0) << 48 | headers.get("dl_src", 0)
+    data = bytearray(addresses.to_bytes(12, "big"))
+    _put_tags(data, {}, headers)
+    return bytes(data)
+
+
 def _behind(frame: bytes, headers: Mapping[str, int]) -> bytes:
-    """Return what stands behind the labels or the NSH header of a frame."""
+    """Return what stands behind the labels or the NSH header of a frame, or behind its tags."""
+    if headers.get("dl_type") in wire.VLAN_TYPES:
+        return bytes(12) + frame[12 + 4 * _tag_count(headers) :]
     body = frame[layers.ETHERNET + 4 * _tag_count(headers) :]
     if headers.get("dl_type") in _MPLS:
         return body[4 * len(_stack(headers)) :]

@@ -39,7 +39,7 @@ _EXTENSIONS = {0: "hop-by-hop", 43: "routing", 60: "destination"}
 _AH, _FRAGMENT = 51, 44
 FRAG_ANY, FRAG_LATER = 1, 2
 VLAN_PRESENT = 0x1000
-_VLAN_TYPES = (ETH_VLAN, ETH_QINQ)
+VLAN_TYPES = (ETH_VLAN, ETH_QINQ)
 _LATER_OFFSET = 185
 """Offset of a built later fragment, in units of 8 bytes: behind a full first one of 1,500 bytes."""
 
@@ -189,7 +189,7 @@ class _Builder:
             return self._nsh()
         if dl_type < 0x600 and dl_type != ETH_NOT:
             raise WireError(f"dl_type={dl_type:#x} is no Ethertype")
-        if dl_type in _VLAN_TYPES and not tagged:
+        if dl_type in VLAN_TYPES and not tagged:
             raise WireError(f"dl_type={dl_type:#x} is a VLAN tag's: say vlan_tci")
         if dl_type == ETH_NOT and not 3 <= len(self._payload) < 0x600:
             raise WireError("an 802.3 frame without Ethertype needs 3 to 1535 bytes of payload")
@@ -344,7 +344,8 @@ def dissect(frame: bytes, *, vlan_limit: int = 1) -> Frame:
     Args:
         frame: from the destination's address on, without Ethernet's own checksum.
         vlan_limit: how many VLAN tags are headers; one more is `dl_type` 0x8100 and payload.
-            1 is Open vSwitch's default, `vlan-limit` of ovs-vswitchd.conf.db(5).
+            0 is as many as a switch can read, which are 2. 1 is Open vSwitch's default,
+            `vlan-limit` of ovs-vswitchd.conf.db(5).
 
     Raises:
         WireError: fewer than 14 bytes, which no switch receives.
@@ -353,8 +354,8 @@ def dissect(frame: bytes, *, vlan_limit: int = 1) -> Frame:
         raise WireError(f"a frame of {len(frame)} bytes has no Ethernet header")
     reading = _Reading({"dl_dst": _int(frame[:6]), "dl_src": _int(frame[6:12])})
     at = 12
-    for name in ("vlan_tci", "vlan_tci1")[:vlan_limit]:
-        if _word(frame, at) not in _VLAN_TYPES or len(frame) < at + 6:
+    for name in ("vlan_tci", "vlan_tci1")[: vlan_limit or None]:
+        if _word(frame, at) not in VLAN_TYPES or len(frame) < at + 6:
             break
         reading.tpids += (_word(frame, at),)
         reading.headers[name] = _word(frame, at + 2) | VLAN_PRESENT
