@@ -81,9 +81,15 @@ VLAN_LIMIT = Key(
     1,
     "how many VLAN tags are headers, 0 for all (other_config:vlan-limit); more are payload",
 )
+TABLE_MISS: Key[Literal["drop", "controller"]] = Key(
+    "table-miss",
+    Word("fate of what no flow matches", ("drop", "controller"), ()),
+    "drop",
+    "controller: one of OpenFlow before 1.3 is connected, and is told; else they are dropped",
+)
 FDB_ENTRIES = Key("fdb", ListOf(FDB), (), "the MAC table that NORMAL starts with")
 DATAPATH_SHAPE = Record(
-    "a datapath", (TYPE, FRAGS, VLAN_LIMIT, FDB_ENTRIES, TLV_MAP), lambda f, _: f
+    "a datapath", (TYPE, FRAGS, VLAN_LIMIT, TABLE_MISS, FDB_ENTRIES, TLV_MAP), lambda f, _: f
 )
 
 DATAPATH = Key("datapath", DATAPATH_SHAPE, None, "which Open vSwitch forwards; userspace")
@@ -152,6 +158,7 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
         tunnels=f[TUNNELS],
         tlv_map={} if datapath is None else dict(datapath[TLV_MAP]),
         vlan_limit=1 if datapath is None else datapath[VLAN_LIMIT],
+        tells_misses=datapath is not None and datapath[TABLE_MISS] == "controller",
     )
 
 

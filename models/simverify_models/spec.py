@@ -94,6 +94,7 @@ class SwitchSpec:
     tunnels: Mapping[str, TunnelSpec] = field(default_factory=dict)
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     vlan_limit: int = 1
+    tells_misses: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class Bridge:
         tlv_map: (class, type, length) of a Geneve option -> the N of its tun_metadataN.
         frags: what it does with fragments, see `fragments`.
         vlan_limit: how many VLAN tags it reads, see `wrapping`; 0 is as many as it can.
+        tells_misses: a controller of OpenFlow before 1.3 is there, which gets what no flow matches:
+            in table 0, of goto_table and of a ct(), but not of a resubmit.
         learns_macs: whether any flow or bucket of it has NORMAL.
     """
 
@@ -67,6 +69,7 @@ class Bridge:
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     learns_macs: bool = False
     vlan_limit: int = 1
+    tells_misses: bool = False
 
 
 @dataclass(frozen=True, slots=True)

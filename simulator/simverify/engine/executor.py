@@ -255,7 +255,7 @@ class Executor:
             state.depth = 0
             state.resubmits = (0, 0)
             state.rehearsed = False
-        state.emitted = False
+        state.emitted = state.quiet = False
         state.pushed, state.actset = (), ()
         ttl_free = (*state.slots[:_NW_TTL], *state.slots[_NW_TTL + 1 :])
         visit = (

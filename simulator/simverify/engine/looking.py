@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from simverify.engine import fragments, stacking
+from simverify.engine import fragments, outputs, stacking
 from simverify.engine.learning import learned_hits
 from simverify.engine.profile import moment
-from simverify.engine.program import keeps_apart
+from simverify.engine.program import Program, keeps_apart
 from simverify.engine.state import EndVisit, Restore, Run, RunSet, Stack, Step, View
 
 if TYPE_CHECKING:
@@ -94,7 +94,24 @@ def _split(
     missed = stacking.looked_up(state.copy(rest))
     if ex.explain:
         missed.note(Step(state.bridge, number, None, state.slots, state.passes))
-    yield from ex.advance(missed, number, None, f"no flow of table {number} matches")
+    reason = f"no flow of table {number} matches"
+    if ex.bridges[state.bridge].tells_misses and not missed.quiet:
+        yield from _told(ex, missed, number, reason)
+    else:
+        yield from ex.advance(missed, number, None, reason)
+
+
+def _told(
+    ex: Executor, missed: State, number: int, reason: str
+) -> Iterator[tuple[State, int | None]]:
+    """Tell a controller what no flow matches."""
+    at = Run(Program(()), 0, number, None, missed.depth)
+    if outputs.tag_behind_tag(ex, missed):
+        why = "a packet with two VLAN tags and a controller is not modelled"
+        yield from ((o.state, o.table) for o in ex.give_up(missed, at, why))
+        return
+    for part in outputs.punted(ex, missed, at, "punted", "no_match"):
+        yield from ex.advance(part, number, None, reason)
 
 
 def _hits(

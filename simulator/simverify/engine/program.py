@@ -111,6 +111,8 @@ class Lookup:
     port: int | None = None
     original: bool = False
     """With the connection's original tuple (`resubmit(,T,ct)`)."""
+    quiet: bool = False
+    """Of `resubmit`: nobody is told if no flow matches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -423,7 +425,8 @@ class Compiler:
             case ofp.Controller():
                 yield Punt(action.reason, action.userdata or b"", action.pause)
             case ofp.Resubmit(port, table, original):
-                yield Lookup(table, None if port == OFPP_IN_PORT else port, original)
+                asked = None if port == OFPP_IN_PORT else port
+                yield Lookup(table, asked, original, quiet=True)
             case ofp.GotoTable(table):
                 yield Lookup(table)
             case ofp.Group(group_id):

@@ -216,6 +216,7 @@ def _resubmit(
         if state.unswapped is None:
             state.unswapped = state.slots
         state.put(_IN_PORT, ex.space.constant(16, op.port))
+    state.quiet = op.quiet and ex.bridges[state.bridge].tells_misses
     state.depth = frame.depth + (table <= frame.table)
     if state.depth > stacking.MAX_DEPTH:
         yield from stacking.dropped_whole(ex, state, frame, stacking.TOO_DEEP)

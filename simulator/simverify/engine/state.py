@@ -330,6 +330,7 @@ class State:
             was emitted; None behind a patch port, in the translation of another bridge.
         length: bytes of the frame without VLAN tags, None if that is open.
         carried: the frame behind the packet, if it is known.
+        quiet: the next look-up is a resubmit's, of which no controller is told if nothing matches.
         held: fragments that wait for others.
         rehearsed: what is left of this translation has been rehearsed: all that it learns is there.
         rehearsing: it is only run for what it learns, see `rehearsal`.
@@ -366,6 +367,7 @@ class State:
         "passes",
         "peeled",
         "pushed",
+        "quiet",
         "recircs",
         "record",
         "rehearsed",
@@ -412,6 +414,7 @@ class State:
         self.began: tuple[int, tuple[Entry, ...], bool] | None = None
         self.length: int | None = None
         self.carried: Carried | None = None
+        self.quiet = False
         self.held: tuple[Held, ...] = ()
         self.rehearsed = False
         self.rehearsing = False
@@ -467,6 +470,7 @@ class State:
             self.began,
             self.length,
             self.carried,
+            self.quiet,
             self.held,
             self.rehearsed,
             self.rehearsing,

@@ -254,6 +254,7 @@ def _recirculated(
         raise AssertionError("it was not asked whether the tags of a recirculated packet are known")
     tracked.begin_pass()
     tracked.depth = 0
+    tracked.quiet = False
     tracked.began = (len(tracked.record), tracked.entries, tracked.emitted)
     tracked.resubmits = (0, 0)
     tracked.rehearsed = False

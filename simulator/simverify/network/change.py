@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SAME = (
     *("index", "name", "tracker", "no_flood", "fdb", "learns", "gathers", "frags", "vlans"),
-    *("fdb_whole", "tunnels", "tlv_map", "learns_macs", "vlan_limit"),
+    *("fdb_whole", "tunnels", "tlv_map", "learns_macs", "vlan_limit", "tells_misses"),
 )
 """What of a bridge has to stay, for packets that meet nothing else that changed to go as before."""
 

@@ -47,8 +47,8 @@ class Element:
             `station` has one (a pod, a remote host); `segment` is the wire between them.
         tracker: the connection tracker that its ct() use.
         ports: port name -> OpenFlow port number.
-        no_flood, fdb, frags, vlans, fdb_whole, down, tunnels, tlv_map, vlan_limit: see
-            `engine.bridge.Bridge`.
+        no_flood, fdb, frags, vlans, fdb_whole, down, tunnels, tlv_map, vlan_limit, tells_misses:
+            see `engine.bridge.Bridge`.
     """
 
     name: str
@@ -65,3 +65,4 @@ class Element:
     tunnels: Mapping[str, Tunnel] = field(default_factory=dict)
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     vlan_limit: int = 1
+    tells_misses: bool = False

@@ -210,6 +210,7 @@ class Machine:
             element.tlv_map,
             "floods" in traits,
             element.vlan_limit,
+            element.tells_misses,
         )
 
     def changed(
