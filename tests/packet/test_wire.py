@@ -76,6 +76,9 @@ def headers(draw: st.DrawFn, tags: int = 1) -> Headers:
 @given(made=headers(tags=2), payload=st.binary(max_size=40))
 def test_what_was_built_is_read_back(made: Headers, payload: bytes) -> None:
     """`parse` undoes `build`, and every checksum is good."""
+    if "nd_target" in made:
+        # what follows a discovery is options of it
+        payload = b""
     frame = dissect(build(made, payload=payload), vlan_limit=2)
     assert frame.headers == made
     assert frame.payload == payload
