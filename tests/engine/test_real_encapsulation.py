@@ -180,6 +180,11 @@ PIPELINES = {
         "table=3 actions=2,decap,decap,resubmit(,2),5\n"
         "table=2,reg3=5 actions=3" + TAIL
     ),
+    "where nothing is left to do, table 0 is asked": (
+        "priority=9,dl_type=0x894f,reg0=0 actions=load:1->NXM_NX_REG0[0],resubmit(,1)\n"
+        "priority=8,reg0=1,ip actions=3\npriority=7,reg0=1 actions=encap(ethernet),4\n"
+        "table=1 actions=2,decap,decap"
+    ),
     "fields of NSH": (
         "dl_type=0x894f actions=set_field:3->nsh_flags,set_field:0x77/0xff->nsh_c1,"
         "set_field:9->nsh_si,set_field:0xabcdef->nsh_spi,2,move:NXOXM_NSH_C2[]->NXOXM_NSH_C3[],"
@@ -288,6 +293,8 @@ UNKNOWN = {
     ),
     "mpls actions=decap,decap(packet_type(ns=1,type=0x86dd)),encap(ethernet),2": "another type",
     "mpls actions=decap,decap,2": "another type",
+    "mpls actions=decap,clone(decap,2),3": "dies of it",
+    "mpls actions=clone(pop_mpls:0x8847,2),3": "dies of it",
     "actions=resubmit(,9),push_mpls:0x8847,resubmit(,8),2" + TAIL: "not Ethernet",
     "actions=resubmit(,9),push_vlan:0x8100,resubmit(,8),2" + TAIL: "not Ethernet",
     "actions=resubmit(,9),mod_vlan_vid:5,resubmit(,8),2" + TAIL: "not Ethernet",

@@ -184,10 +184,10 @@ def test_a_class_that_partly_loops_is_split() -> None:
     assert machine.space.is_empty(looped[0].cond & ~machine.space.matches(port, 99, 0xFFFF))
 
 
-def test_what_stands_behind_a_second_tag_is_unknown_to_the_next_switch() -> None:
-    """One tag goes along; behind the second of two the receiver would read other headers."""
+def test_the_next_switch_reads_one_tag() -> None:
+    """What is behind it is payload there; it is unknown where nothing is known of it."""
     tag = "push_vlan:0x8100,set_field:4101->vlan_vid"
-    for tags, end in ((1, "lost b.3"), (2, "unknown a.2")):
+    for tags, end in ((1, "lost b.3"), (2, "dropped b")):
         actions = ",".join([tag] * tags)
         topology = network(
             {"a": f"actions={actions},output:2", "b": "dl_vlan=5,ip actions=output:3"},

@@ -20,7 +20,7 @@ from simverify.engine import (
     stacking,
     wrapping,
 )
-from simverify.engine.outcome import Continue
+from simverify.engine.outcome import Continue, Settled
 from simverify.engine.state import State
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import SLOT
@@ -280,9 +280,17 @@ def _shown(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
         if not isinstance(part, State):
             yield part
         elif _unwrap(ex, part):
-            yield Continue(part)
+            yield _resumed(part)
         else:
             yield from ex.give_up(part, frame, "what stands behind the header is not known")
+
+
+def _resumed(state: State) -> Outcome:
+    """Go on with what is left to do; where that is nothing, the switch looks up in table 0."""
+    if rehearsal.has_more(state):
+        return Continue(state)
+    state.quiet = False
+    return Settled(state, 0)
 
 
 def _seen_again(ex: Executor, state: State, frame: Run) -> Iterator[State | Outcome]:
@@ -363,7 +371,7 @@ def _decap_mpls(
         yield from ex.give_up(state, frame, "decap of labels that are not known to be there")
         return
     if headers.too_many(state, count):
-        yield from stacking.refused(ex, state, frame, headers.TOO_MANY)
+        yield from headers.not_taken_off(ex, state, frame)
         return
     further = packet_type in {1 << 16 | ethertype for ethertype in _MPLS.values()}
     if further != (count > 1):
@@ -403,4 +411,4 @@ def _unearthed(
             yield from ex.give_up(part, frame, reason)
             continue
         _put(ex, part, _PACKET_TYPE, packet_type)
-        yield Continue(part)
+        yield _resumed(part)

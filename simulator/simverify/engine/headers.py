@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import lifetime, outputs, stacking, wrapping
+from simverify.engine import lifetime, outputs, rehearsal, stacking, wrapping
 from simverify.engine.outcome import Continue
 from simverify.engine.recirculation import PERHAPS, perhaps
 from simverify.openflow import actions as ofp
@@ -137,6 +137,15 @@ def too_many(state: State, count: int) -> bool:
     return not state.slots[LABELS[count - 1]].value & 0x100
 
 
+def not_taken_off(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
+    """Say what becomes of a packet of which a label is to go where there are too many."""
+    if rehearsal.isolated(state):
+        reason = f"{TOO_MANY}; in a clone() or behind a patch port Open vSwitch 3.1 dies of it"
+        yield from ex.give_up(state, frame, reason)
+    else:
+        yield from stacking.refused(ex, state, frame, TOO_MANY)
+
+
 def _push_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterator[Outcome]:
     space = ex.space
     dl_type = state.slots[_DL_TYPE]
@@ -207,7 +216,7 @@ def _pop_mpls(ex: Executor, state: State, frame: Run, ethertype: int) -> Iterato
         yield from ex.give_up(state, frame, "pop_mpls of labels that are not known")
         return
     if too_many(state, count):
-        yield from stacking.refused(ex, state, frame, TOO_MANY)
+        yield from not_taken_off(ex, state, frame)
         return
     if ethertype not in _MPLS and perhaps(state):
         yield from ex.give_up(state, frame, PERHAPS)

@@ -88,6 +88,11 @@ def _stacked(frames: list[Frame]) -> Stack | None:
     return stack
 
 
+def has_more(state: State) -> bool:
+    """Whether anything is left to do in this translation."""
+    return any(isinstance(frame, Run) for frame in _left(state))
+
+
 def isolated(state: State) -> bool:
     """Whether what is left of the translation is that of a clone() or of another bridge."""
     return any(isinstance(frame, Restore) for frame in _left(state))
