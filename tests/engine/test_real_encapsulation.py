@@ -259,7 +259,10 @@ PIPELINES = {
     "a frame behind a label": ("mpls,mpls_bos=1 actions=decap,decap(packet_type(ns=0,type=0)),2"),
 }
 UNREAD = ("nsh other", "nsh short", "nsh version")
-GROUP = "group_id=1,type=indirect,bucket=actions=resubmit(,7)"
+GROUP = (
+    "group_id=1,type=indirect,bucket=actions=resubmit(,7)\n"
+    "group_id=2,type=select,bucket=actions=resubmit(,7)"
+)
 ONLY = {
     "what stands behind a label": ("mpls", "mpls 2"),
     "so it does with decap": ("mpls", "mpls 4"),
@@ -293,6 +296,7 @@ UNKNOWN = {
     ),
     "mpls actions=decap,decap(packet_type(ns=1,type=0x86dd)),encap(ethernet),2": "another type",
     "mpls actions=decap,decap,2": "another type",
+    "dl_type=0x894f actions=decap,group:2": "by hash",
     "mpls actions=decap,clone(decap,2),3": "dies of it",
     "mpls actions=clone(pop_mpls:0x8847,2),3": "dies of it",
     "actions=resubmit(,9),push_mpls:0x8847,resubmit(,8),2" + TAIL: "not Ethernet",
@@ -308,7 +312,7 @@ UNKNOWN = {
 @pytest.mark.parametrize("flows", UNKNOWN)
 def test_what_the_switch_dies_of_or_spoils_is_unknown(twin: Twin, flows: str) -> None:
     """The reason is told; the switch is not asked, since it would not answer for long."""
-    twin.load(flows, GROUP if "group:1" in flows else "", real=False)
+    twin.load(flows, GROUP if "group:" in flows else "", real=False)
     frames = {**FRAMES, "two tags": build({**UDP, "vlan_tci": 0x1005, "vlan_tci1": 0x1006})}
     reasons = {reason for frame in frames.values() for reason in twin.unknown(1, frame)}
     assert any(UNKNOWN[flows] in reason for reason in reasons), reasons

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Bucket, GroupEntry
     from simverify.space import Vec
 
+_PACKET_TYPE = SLOT["packet_type"].index
 _NW_PROTO = SLOT["nw_proto"].index
 _BY_HASH = "a group by dp_hash"
 _LEAKING = "a group by the datapath's hash in a clone(): what follows may be lost"
@@ -124,6 +125,11 @@ def _asked_for_hash(
     """Recirculate for the packet's hash if there is none yet; return those that come back."""
     if state.hashed is not None:
         return state
+    kind = state.slots[_PACKET_TYPE]
+    if kind.value and not (kind.constant and kind.value & 0xFFFF in _IP):
+        # such a packet has no hash: the 3.1 switch asks for it until it drops the packet
+        yield from ex.give_up(state, frame, "a group by hash of a packet that is not Ethernet")
+        return None
     if state.rehearsing:
         yield from recirculation.rehearsed(ex, state, frame, _BY_HASH)
         return None
