@@ -324,10 +324,8 @@ def keeps_apart(actions: Iterable[ofp.Action]) -> bool:
 
     Source: measured on Open vSwitch 3.1.0.
     """
-    return any(
-        isinstance(action, (ofp.Ct, ofp.Meter, ofp.OutputTrunc, ofp.DecNshTtl))
-        for action in actions
-    )
+    kinds = (ofp.Ct, ofp.Meter, ofp.OutputTrunc, ofp.DecNshTtl, ofp.Encap, ofp.Decap)
+    return any(isinstance(action, kinds) for action in actions)
 
 
 def pieces(subfield: Subfield) -> Bits:
