@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import headers, outputs, reassembly, recirculation, rehearsal, wrapping
+from simverify.engine import headers, outputs, reassembly, rehearsal, wrapping
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Asked, Doubt
 from simverify.engine.keys import ENDS, QUOTED, keys
