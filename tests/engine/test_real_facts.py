@@ -13,7 +13,7 @@ from simverify.openflow.parse import parse_flows
 from simverify.ovs.instance import Instance
 from simverify.ovs.unixctl import OvsError
 from tests.engine.beside import Pair
-from tests.ovs.lab import packet
+from tests.ovs.lab import UDP, packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +128,44 @@ def test_the_switch_takes_what_the_reader_takes(
         real = False
     assert real == taken
     assert taken == all(d.severity != "error" for d in parse_flows(flow).diagnostics)
+
+
+def test_bits_outside_of_a_mask_are_refused_in_openflow_15_and_told_of(pair: Pair) -> None:
+    """Before, ovs-ofctl leaves them out without a word."""
+    flow = "ip,actions=set_field:0x13/0xf->reg0,output:1"
+    pair.load("")
+    pair.switch.ofctl("br0", "add-flow", flow, protocol="OpenFlow13")
+    assert "load:0x3->NXM_NX_REG0[0..3]" in pair.switch.ofctl("br0", "dump-flows")
+    with pytest.raises(OvsError, match="OFPBMC_BAD_WILDCARDS"):
+        pair.switch.ofctl("br0", "add-flow", flow, protocol="OpenFlow15")
+    assert [d.code for d in parse_flows(flow).diagnostics] == ["bits-outside-mask"]
+
+
+def test_flows_that_others_hide_or_meet_are_taken_unless_the_switch_is_asked(pair: Pair) -> None:
+    """A shadowed flow and an overlap at equal priority; `check_overlap` refuses the overlap."""
+    pair.load("priority=9,ip,actions=output:1\npriority=5,ip,nw_dst=10.0.0.2,actions=output:2")
+    pair.switch.ofctl("br0", "add-flow", "priority=9,ip,nw_src=10.0.0.1,actions=output:3")
+    overlap = "check_overlap,priority=9,ip,nw_dst=10.0.0.9,actions=output:3"
+    with pytest.raises(OvsError, match="OVERLAP"):
+        pair.switch.ofctl("br0", "add-flow", overlap)
+
+
+@pytest.mark.parametrize("again", ["commit", "commit,nat(src=10.9.9.9)", "commit,force"])
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_second_commit_writes_marks_from_either_side(pair: Pair, again: str, side: int) -> None:
+    """nat() on an entry without one does nothing; force from the reply's side begins anew."""
+    pair.load(
+        "table=0,udp,tp_src=1000,in_port=1,ip_dscp=0"
+        " actions=ct(commit,exec(set_field:1->ct_mark),table=1)\n"
+        f"table=0,priority=1,ip,in_port={side},ip_dscp=9"
+        f" actions=ct({again},exec(set_field:2->ct_mark),table=1)\n"
+        f"table=0,priority=0,ip actions=ct(table=1)\ntable=1,ip actions={SHOW_CT},output:3"
+    )
+    back = "10.0.0.2:80>10.0.0.1:1000"
+    for port, way, dscp in ((1, WAY, 0), (2, back, 0), (side, (WAY, back)[side - 1], 36)):
+        pair.send(port, packet(way, proto=UDP, nw_tos=dscp))
+    for port, way in ((1, WAY), (2, back)):
+        pair.send(port, packet(way, proto=UDP, nw_tos=4))
 
 
 def test_a_meter_that_is_missing_is_refused_by_the_switch(pair: Pair) -> None:

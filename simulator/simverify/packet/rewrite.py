@@ -38,6 +38,11 @@ _LAYERS = {"nsh_more", *(slot.name for slot in WRAPPED)}
 """Where one of these changes, headers with a whole packet behind them came or went."""
 _QUOTED = ("quoted_src", "quoted_dst", "quoted_sport", "quoted_dport")
 _CHECKSUM_AT = {wire.TCP: 16, wire.UDP: 6, wire.ICMPV6: 2, wire.ICMP: 2}
+_NAMED = {
+    **dict.fromkeys((wire.TCP, wire.UDP, wire.SCTP), "tp_src"),
+    **dict.fromkeys((wire.ICMP, wire.ICMPV6), "icmp_type"),
+}
+"""A header that is read of a transport, if any is."""
 _LEAST = {wire.TCP: 20, wire.UDP: 8, wire.ICMPV6: 4}
 """Bytes without which the switch leaves a transport checksum alone when an address changes."""
 
@@ -200,14 +205,28 @@ def _upper(data: bytearray, after: Mapping[str, int], changed: set[str], tags: i
             at, size = _ARP[name]
             data[l3 + at : l3 + at + size] = after.get(name, 0).to_bytes(size, "big")
         changed.difference_update(_ARP.keys())
-    elif dl_type == wire.ETH_IP:
-        _ipv4(data, l3, after, changed)
-    elif dl_type == wire.ETH_IPV6:
-        _ipv6(data, l3, after, changed)
+    elif dl_type in (wire.ETH_IP, wire.ETH_IPV6):
+        _ip(data, l3, after, changed)
     elif dl_type == wire.ETH_NSH:
         layers.write_nsh(data, l3, after, changed)
     if changed:
         raise WireError(f"a switch does not write {', '.join(sorted(changed))} of this frame")
+
+
+def _ip(data: bytearray, l3: int, after: Mapping[str, int], changed: set[str]) -> None:
+    """Write headers of IP and behind it; those that the switch cannot read stay (measured)."""
+    read = wire.parse(bytes(12) + bytes(data[l3 - 2 :]))
+    proto = read.get("nw_proto", 0)
+    if not proto and "nw_proto" in read and changed:
+        raise WireError("who writes IP of protocol 0, a tracker or an action, is not told")
+    if not proto:
+        changed.clear()
+    elif proto in _NAMED and _NAMED[proto] not in read and not read["nw_frag"] & wire.FRAG_LATER:
+        changed.difference_update({*_PORTS, *_ICMP})
+    if "nw_src" in read:
+        _ipv4(data, l3, after, changed)
+    elif "ipv6_src" in read:
+        _ipv6(data, l3, after, changed)
 
 
 def _ipv4(data: bytearray, l3: int, after: Mapping[str, int], changed: set[str]) -> None:
