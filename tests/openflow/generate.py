@@ -15,6 +15,8 @@ from simverify.openflow.normal import holds, kind_of
 from simverify.openflow.values import FRAGS
 from simverify.openflow.words import SHORTHANDS, place
 from simverify.packet.fields import CT_STATE_BITS, FIELDS, SLOT, TCP_FLAG_BITS
+from tests.openflow import generate_groups as groups
+from tests.openflow import generate_learn as learning
 
 if TYPE_CHECKING:
     from simverify.packet.fields import Field
@@ -22,6 +24,25 @@ if TYPE_CHECKING:
 _HOLE = re.compile(r"\{(\w+)\}")
 _TARGETS = [field for field in FIELDS if field.writable and (field.nxm or field.oxm)]
 _SOURCES = [field for field in FIELDS if field.nxm or field.oxm]
+_PORTS = [
+    "1",
+    "2",
+    "3",
+    "7",
+    "65279",
+    "LOCAL",
+    "local",
+    "CONTROLLER",
+    "IN_PORT",
+    "in_port",
+    "4294967294",
+    "Local",
+    "65534",
+    '"LOCAL"',
+    "NONE",
+    "ANY",
+    "4294967040",
+]
 _KINDS = [
     "", "ip", "tcp", "udp", "sctp", "icmp", "arp", "rarp", "ipv6", "tcp6", "udp6", "icmp6",
     "icmp6,icmp_type=135", "icmp6,icmp_type=136", "mpls", "mplsm", "dl_type=0x894f",
@@ -37,7 +58,8 @@ class Generator:
         self._wrong = wrong
         self._found: dict[int, tuple[int, int]] = {}
 
-    def _off(self) -> bool:
+    def off(self) -> bool:
+        """Whether something is to be off here."""
         return self.random.random() < self._wrong / 4
 
     def flow(self) -> str:
@@ -48,7 +70,7 @@ class Generator:
                           ("idle_timeout", 65535), ("hard_timeout", 65535),
                           ("importance", 65535)):  # fmt: skip
             if choose.random() < (0.4 if name in ("table", "priority") else 0.08):
-                number = self._number(min(top, 1 << choose.randrange(1, 65)))
+                number = self.number(min(top, 1 << choose.randrange(1, 65)))
                 words.append(f"{name}={choose.randrange(254) if name == 'table' else number}")
         if choose.random() < 0.05:
             words.append(choose.choice(["send_flow_rem", "check_overlap", "reset_counts"]))
@@ -60,29 +82,8 @@ class Generator:
 
     def group(self) -> str:
         """Return the text of a group."""
-        choose = self.random
         self._found = {}
-        kind = choose.choice(["all", "select", "select", "indirect", "ff", "fast_failover"])
-        words = [f"group_id={choose.randrange(1 << choose.randrange(1, 33))}", f"type={kind}"]
-        if kind == "select" and choose.random() < 0.4:
-            words.append(f"selection_method={choose.choice(['hash', 'dp_hash'])}")
-            if choose.random() < 0.5:
-                words.append(f"selection_method_param={choose.randrange(1 << 40)}")
-            if words[2].endswith("=hash") and choose.random() < 0.7:
-                words.append(
-                    f"fields({','.join(choose.sample(['ip_src', 'ip_dst', 'tcp_src'], 2))})"
-                )
-        for _ in range(1 if kind == "indirect" and not self._off() else choose.randrange(4)):
-            parts = []
-            if kind == "select" and choose.random() < 0.5:
-                parts.append(f"weight:{choose.randrange(300)}")
-            if kind.startswith("f") and not self._off():
-                parts.append(f"watch_port:{choose.randrange(1, 9)}")
-            if choose.random() < 0.2:
-                parts.append(f"bucket_id:{choose.randrange(9)}")
-            parts.append(choose.choice(["actions=", ""]) + self.actions(3))
-            words.append("bucket=" + ",".join(parts))
-        return self._spoil(",".join(words))
+        return self._spoil(groups.group(self))
 
     def meter(self) -> str:
         """Return the text of a meter, as add-meter takes it."""
@@ -99,7 +100,8 @@ class Generator:
             band += f",burst_size={choose.randrange(1, 1 << 20)}"
         return ",".join([*words, f"bands={band}"])
 
-    def _number(self, top: int) -> str:
+    def number(self, top: int) -> str:
+        """Return a number up to `top`, in decimal or hexadecimal digits."""
         value = self.random.randrange(top + 1)
         return f"{value:#x}" if self.random.random() < 0.5 else f"{value}"
 
@@ -112,16 +114,15 @@ class Generator:
         words = [kind] if kind else []
         for _ in range(choose.choice([0, 1, 1, 2, 3, 5])):
             field = choose.choice(FIELDS)
-            if not self._fits(field) and not self._off():
+            if not self._fits(field) and not self.off():
                 continue
             if field.nxm is None and field.oxm is None and field.of10 == "no":
                 continue
             name = choose.choice([field.name, *field.aliases])
-            if field.kind in ("decimal", "hexadecimal") and field.maskable and self._off():
-                high = choose.randrange(field.width)
-                low = choose.randrange(high + 1)
-                value = choose.randrange(1 << high - low + 1)
-                words.append(f"{name}[{low}..{high}]={value}")
+            if field.bits and choose.random() < (0.1 if field.maskable else 0.02):
+                width = choose.randrange(1, min(field.bits, 64) + 1)
+                value = choose.randrange(1 << width)
+                words.append(f"{self.subfield(field, width)}={self._written(value)}")
                 continue
             words.append(f"{name}={self.value(field)}")
         return words
@@ -151,33 +152,38 @@ class Generator:
         match field.kind:
             case "ethernet":
                 text = _mac(number)
-                return f"{text}/{_mac(choose.randrange(1 << 48))}" if masked else text
+                mask_text = _mac(choose.choice([choose.randrange(1 << 48), (1 << 48) - 1, 1 << 40]))
+                return f"{text}/{mask_text}" if masked else text
             case "ipv4":
                 text = _ip(choose.randrange(1 << 32))
                 if masked:
-                    text += "/" + choose.choice([str(choose.randrange(33)), "255.0.255.0"])
+                    length = str(choose.randrange(33))
+                    text += "/" + choose.choice([length, length, "255.0.255.0", "255.255.0.0"])
                 return text
             case "ipv6":
                 text = _ip6(choose.randrange(1 << 128))
-                return f"{text}/{choose.randrange(129)}" if masked else text
+                length = str(choose.randrange(129))
+                address = _ip6(choose.randrange(1 << 128) | 0xF << 124)
+                return f"{text}/{choose.choice([length, length, address])}" if masked else text
             case "port" | "port32":
-                return choose.choice(["1", "2", "LOCAL", "local", "65279", "CONTROLLER", "7"])
+                return choose.choice(_PORTS)
             case "ct_state" | "tcp_flags":
                 bits = CT_STATE_BITS if field.kind == "ct_state" else TCP_FLAG_BITS
                 names = choose.sample(list(bits), choose.randrange(1, 4))
                 if choose.random() < 0.2:
-                    return hex(sum(bits[name] for name in names))
+                    mask_text = choose.choice(["", "", f"/{sum(bits.values()):#x}", "/0x3", "/0"])
+                    return self._written(sum(bits[name] for name in names)) + mask_text
                 if choose.random() < 0.2:
                     return "|".join(names)
                 return "".join(choose.choice("+-") + name for name in names)
             case "tun_flags":
-                return choose.choice(["oam", "+oam", "-oam", "0", "1"])
+                return choose.choice(["oam", "+oam", "-oam", "0", "1", "0x1/0x1", "0/1"])
             case "frag":
                 return choose.choice(list(FRAGS))
             case "packet_type":
                 return choose.choice(["(0,0)", "(1,0x800)", "(1,0x86dd)"])
             case _:
-                if self._off():
+                if self.off():
                     number = choose.randrange(1 << min(width + 2, 128))
                 decimal = choose.random() < 0.4 and number < 1 << 64
                 text = f"{number}" if decimal else f"{number:#x}"
@@ -215,14 +221,14 @@ class Generator:
         choose = self.random
         if hole[0] == "u" and hole[1:].isdigit():
             top = 1 << choose.randrange(1, int(hole[1:]) + 1)
-            return self._number(top - 1)
+            return self.number(top - 1)
         if hole[0] == "d" and hole[1:].isdigit():
             return str(choose.randrange(1 << choose.randrange(1, int(hole[1:]) + 1)))
         match hole:
             case "port":
-                return choose.choice(["1", "2", "3", "65279", "LOCAL", "IN_PORT", "in_port"])
+                return choose.choice(_PORTS)
             case "table":
-                return str(choose.randrange(256 if self._off() else 254))
+                return str(choose.randrange(256 if self.off() else 254))
             case "len":
                 return str(choose.randrange(14, 9000))
             case "mac":
@@ -241,19 +247,19 @@ class Generator:
             case "reason":
                 return choose.choice(["no_match", "action", "invalid_ttl", "group"])
             case "clause":
-                n = choose.randrange(1 if self._off() else 2, 65)
+                n = choose.randrange(1 if self.off() else 2, 65)
                 return f"{choose.randrange(1, n + 1)}/{n}"
             case "reg":
                 return f"reg{choose.randrange(16)}[0..{choose.randrange(15, 32)}]"
             case "bit":
                 return f"reg{choose.randrange(16)}[{choose.randrange(32)}]"
             case "any":
-                return self._subfield(self._pick(_SOURCES))
+                return self.subfield(self._pick(_SOURCES))
             case "field":
-                return self._subfield(self._pick(_TARGETS))
+                return self.subfield(self._pick(_TARGETS))
             case "set":
                 field = self._pick(_TARGETS)
-                return f"{self.value(field)}->{choose.choice([field.name, *field.aliases])}"
+                return f"{self.value(field)}->{self.name(field)}"
             case "load":
                 return self._load()
             case "move":
@@ -263,7 +269,7 @@ class Generator:
             case "ct":
                 return self._ct()
             case "learn":
-                return self._learn()
+                return learning.learn(self)
             case _:
                 message = f"no such hole: {hole}"
                 raise ValueError(message)
@@ -271,32 +277,48 @@ class Generator:
     def _pick(self, fields: list[Field]) -> Field:
         for _ in range(20):
             field = self.random.choice(fields)
-            if self._fits(field) or self._off():
+            if self._fits(field) or self.off():
                 return field
         return fields[0]
 
-    def _subfield(self, field: Field, width: int | None = None) -> str:
+    def name(self, field: Field) -> str:
+        """Return one of the names of a field."""
+        names = [field.name, *field.aliases, field.nxm, field.oxm]
+        return self.random.choice([name for name in names if name])
+
+    def source(self) -> Field:
+        """Return a field that can be read."""
+        return self._pick(_SOURCES)
+
+    def target(self) -> Field:
+        """Return a field that can be written."""
+        return self._pick(_TARGETS)
+
+    def subfield(self, field: Field, width: int | None = None) -> str:
+        """Return a field, or some bits of it."""
         choose = self.random
-        name = choose.choice([field.name, field.nxm or field.oxm or field.name])
+        name = self.name(field)
         if width is None:
             kind = choose.randrange(4)
             if kind == 0:
                 return name
-            if kind == 1:
+            if kind == 1 or not field.bits:
                 return f"{name}[]"
             if kind == 2:
                 return f"{name}[{choose.randrange(field.bits)}]"
             width = choose.randrange(1, field.bits + 1)
+        if not field.bits:
+            return name
         start = choose.randrange(field.bits - width + 1) if field.bits >= width else 0
         return f"{name}[{start}..{start + width - 1}]"
 
     def _load(self) -> str:
         field = self._pick(_TARGETS)
         width = self.random.randrange(1, min(field.bits, 64) + 1)
-        if self._off():
+        if self.off():
             width = min(width + 1, field.bits)
         value = self.random.randrange(1 << width)
-        return f"{self._written(value)}->{self._subfield(field, width)}"
+        return f"{self._written(value)}->{self.subfield(field, width)}"
 
     def _written(self, value: int) -> str:
         return f"{value:#x}" if self.random.random() < 0.5 else f"{value}"
@@ -304,8 +326,8 @@ class Generator:
     def _move(self) -> str:
         src, dst = self._pick(_SOURCES), self._pick(_TARGETS)
         width = self.random.randrange(1, min(src.bits, dst.bits) + 1)
-        other = width - 1 if self._off() and width > 1 else width
-        return f"{self._subfield(src, width)}->{self._subfield(dst, other)}"
+        other = width - 1 if self.off() and width > 1 else width
+        return f"{self.subfield(src, width)}->{self.subfield(dst, other)}"
 
     def _ct(self) -> str:
         choose = self.random
@@ -335,7 +357,7 @@ class Generator:
 
     def _nat(self, commit: bool) -> str:
         choose = self.random
-        if not commit and not self._off():
+        if not commit and not self.off():
             return "nat"
         six = self._found.get(SLOT["dl_type"].index, (0, 0))[0] == 0x86DD
         low = choose.randrange(1 << 20) + 1
@@ -351,24 +373,6 @@ class Generator:
             texts = [f"[{text}]" for text in texts]
         flags = choose.choice(["", "", ",random", ",hash", ",persistent", ",persistent,hash"])
         return f"nat({choose.choice(['src', 'dst'])}={'-'.join(texts)}{ports}{flags})"
-
-    def _learn(self) -> str:
-        choose = self.random
-        words = []
-        for name in ("table", "priority", "idle_timeout", "hard_timeout", "cookie", "limit",
-                     "fin_idle_timeout", "fin_hard_timeout"):  # fmt: skip
-            if choose.random() < 0.2:
-                words.append(f"{name}={choose.randrange(250)}")
-        words += [f for f in ("send_flow_rem", "delete_learned") if choose.random() < 0.15]
-        words += choose.sample(
-            ["eth_src=eth_dst", "NXM_OF_ETH_DST[]", "in_port", "reg0[0..7]=5",
-             "dl_type=0x800,nw_src=nw_dst", "vlan_tci[0..11]", "load:7->reg3[0..3]",
-             "load:reg0[]->reg1[]", "load:in_port->reg2[0..15]", "output:reg4[]",
-             "eth_type=0x800,nw_proto=6,tcp_dst=80", "metadata=0x5", "reg1=reg2",
-             "NXM_OF_IN_PORT[]", "dl_type=0x86dd,ipv6_dst=ipv6_src"],
-            choose.randrange(1, 4),
-        )  # fmt: skip
-        return ",".join(words)
 
     def _spoil(self, text: str) -> str:
         """Break a text now and then."""

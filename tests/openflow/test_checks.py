@@ -239,9 +239,123 @@ ipv6,ipv6_src=2001::/1::,actions=drop
 actions=set_field:2001::/ffff::->tun_ipv6_src
 """
 
+ONE_PLACE_FOR_TWO = """
+icmp6,icmp_type=135,tcp_flags=+syn-ack,actions=drop
+icmp6,icmp_type=135,tcp_flags=0x200,actions=drop
+icmp6,icmp_type=135,nd_options_type=1,tcp_flags=+ack,actions=drop
+icmp6,icmp_type=135,tcp_flags=+ack,nd_options_type=1,actions=drop
+tcp,nd_options_type=3,actions=drop
+tcp6,tcp_flags=+syn,nd_options_type=3,actions=drop
+tcp,nd_options_type=3,tcp_flags=+ack,actions=drop
+icmp,tp_src=0x89/0x8b,actions=drop
+icmp,tp_src=0/7,actions=drop
+icmp,icmp_type=4,tp_src=3/7,actions=drop
+icmp,tp_src=3,icmp_type=4,actions=drop
+icmp6,tp_dst=0x105/0x107,actions=drop
+arp,nw_src=1.1.1.1,arp_spa=2.2.2.2,actions=drop
+arp,arp_spa=2.2.2.2,nw_src=1.1.1.1,actions=drop
+packet_type=(1,0x806),arp_tpa=10.11.12.13,actions=drop
+packet_type=(1,0x800),nw_proto=1,icmp_type=3,actions=drop
+ct_nw_proto=0,actions=drop
+ct_nw_proto=6,actions=drop
+ip,ct_state=+trk+est,ct_nw_proto=0,ct_tp_src=0,actions=drop
+tun_metadata0,tun_metadata0,actions=drop
+NXM_NX_TUN_METADATA0[]=4,tun_metadata0=5,actions=drop
+"""
+
+PRINTED_SHORT = """
+tun_erspan_ver=0,actions=drop
+tun_erspan_ver=1,tun_erspan_idx=0x5/0xff,actions=drop
+tun_erspan_ver=2,tun_erspan_dir=0,tun_erspan_hwid=1/1,actions=drop
+tun_erspan_ver=2,tun_erspan_idx=3,actions=drop
+tun_erspan_hwid=3,actions=drop
+tun_gbp_flags=4/7,actions=drop
+tun_gtpu_flags=1/5,tun_gtpu_msgtype=0,actions=drop
+dl_type=0x894f,nsh_c1=5,actions=drop
+dl_type=0x894f,nsh_mdtype=1,nsh_c1=4/5,actions=drop
+tun_metadata0=0x5/0xff,actions=drop
+tun_metadata0=0x5/0xff00,actions=drop
+tun_metadata0[0..6]=5,actions=drop
+actions=encap(nsh(md_type=2,tlv(0x1000,0,0x00ff01)))
+actions=encap(nsh(md_type=0x2,tlv(0x1,0,0x00)))
+actions=learn(ct_state=0x20,packet_type=(0,0),packet_type=(1,0x800))
+actions=learn(limit=5,reg0=reg1)
+actions=sample(probability=1,sampling_port=NONE)
+udp,actions=dec_ttl(0),dec_ttl(),dec_ttl
+cookie=-1,actions=drop
+xreg0=-1,actions=set_queue:-1
+nw_frag[0]=0,ip,actions=drop
+"""
+
+TAGS_BY_VERSION = """
+vlan_tci=0x1c9,actions=drop
+vlan_tci=0x2005/0xffff,actions=drop
+vlan_tci=0xe000/0xe000,actions=drop
+vlan_tci=0x3001/0x3001,actions=drop
+vlan_tci=0x2000/0xf000,actions=drop
+vlan_tci=0/0x1fff,actions=drop
+vlan_tci[12]=0,actions=drop
+vlan_vid=0xae,actions=drop
+vlan_vid=0,actions=drop
+udp6,vlan_vid=8,actions=drop
+reg0=1,vlan_tci=0x1c9,actions=drop
+packet_type=(1,0x800),actions=mod_vlan_vid:5
+packet_type=(1,0x800),actions=set_vlan_pcp:5
+packet_type=(1,0x800),actions=mod_dl_src:00:11:22:33:44:55
+packet_type=(1,0x800),actions=write_actions(mod_dl_src:00:11:22:33:44:55)
+udp,actions=set_vlan_vid:0,load:1->vlan_vid[10..11]
+ct_state=+dnat,actions=resubmit(,105,ct)
+ct_state=+inv+snat,actions=move:ct_nw_src->reg0
+ip,ct_state=+trk+dnat,ct_nw_src=1.1.1.1,actions=drop
+ip,actions=write_actions(mod_tp_dst:15)
+actions=set_field:LOCAL->in_port_oxm
+udpactions=drop
+ip,action1=drop
+actions=bundle(nw_src,0,hrw,,ofport,members:[1,2)
+actions=bundle(nw_src,0,hrw,ofport,members:CONTROLLER)
+actions=output:"LOCAL"
+actions=decap(packet_type(ns=1))
+actions=multipath(nw_src,0,hrw,14,0,reg14[],x)
+"""
+
+GROUPS = """
+group_id=1,type=all,bucket=actions=output:1,check_pkt_larger(39)->reg2[5]
+group_id=1,type=all,bucket=actions=check_pkt_larger(39)->reg2[5],output:1
+group_id=1,type=all,buckets=drop
+group_id=1,type=allbucket=drop
+group_id=1,type=all,bucket=
+group_id=1,type=select,bucket=weight:5
+group_id=1,type=ff,bucket=watch_port:LOCAL,actions=drop
+group_id=1,type=ff,bucket=watch_port:ANY,watch_group:3,actions=drop
+group_id=1,type=ff,bucket=watch_group:0xffffffff,actions=drop
+group_id=1,type=all,bucket=watch_port:3,actions=drop
+group_id=1,type=select,bucket=watch_port:3,actions=drop
+group_id=1,type=select,selection_method=hash,fields(nsh_np=4)
+group_id=1,type=select,selection_method=hash,fields(nsh_np=0xff)
+group_id=1,type=select,selection_method=hash,fields(ip_src=255.255.0.0/16)
+group_id=1,type=select,selection_method=hash,fields(ct_state=+trk)
+group_id=1,type=select,selection_method=hash,fields(ip_dscp=0x3f,ip_src)
+group_id=1,type=select,selection_method=hash,fields=ip_dscp=0xff
+group_id=1,type=all,bucket=actions=encap(nsh)
+"""
+
 
 @pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="openvswitch-common is not installed")
-@pytest.mark.parametrize("texts", [VLAN_TAGS, CONNECTIONS, LEARNED, MASKS_AND_VALUES])
+def test_each_group_is_taken_or_refused_as_ovs_ofctl_does() -> None:
+    """In OpenFlow 1.0, 1.3 and 1.5."""
+    protocols: tuple[Protocol, ...] = ("OpenFlow10", "OpenFlow13", "OpenFlow15")
+    jobs = [("group", line, protocol) for line in GROUPS.split() for protocol in protocols]
+    assert [str(difference) for difference in compare(jobs)] == []
+
+
+@pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="openvswitch-common is not installed")
+@pytest.mark.parametrize(
+    "texts",
+    [
+        VLAN_TAGS, CONNECTIONS, LEARNED, MASKS_AND_VALUES, ONE_PLACE_FOR_TWO, PRINTED_SHORT,
+        TAGS_BY_VERSION,
+    ],
+)  # fmt: skip
 def test_each_flow_is_taken_or_refused_as_ovs_ofctl_does(texts: str) -> None:
     """In OpenFlow 1.0, 1.3 and 1.5: the same canonical form, or refused by both."""
     protocols: tuple[Protocol, ...] = ("OpenFlow10", "OpenFlow13", "OpenFlow15")

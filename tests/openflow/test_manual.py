@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from simverify.openflow import PROTOCOLS
-from tests.openflow.differential import compare, reason
+from tests.openflow.differential import compare
 from tests.openflow.manual import field_forms, lines
+from tests.openflow.oddities import reason
 
 needs_ovs_ofctl = pytest.mark.skipif(
     shutil.which("ovs-ofctl") is None, reason="openvswitch-common is not installed"

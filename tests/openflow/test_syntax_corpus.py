@@ -23,12 +23,12 @@ def _read(row: dict[str, Any], protocol: Protocol | None) -> str | None:
     try:
         if row["kind"] == "group":
             group = parse_group(row["text"], protocol=protocol)
-            return "ADD " + Printer(protocol or "OpenFlow15").group(group)
+            return "ADD " + Printer(protocol or "OpenFlow15", exact=True).group(group)
         text = row["parsed_as"]
         if row["kind"] == "match" and "action" not in text:
             text += ",actions=drop"
         flow = parse_flow(text, protocol=protocol)
-        return "ADD " + Printer(protocol or "OpenFlow15").flow(flow, "flow")
+        return "ADD " + Printer(protocol or "OpenFlow15", exact=True).flow(flow, "flow")
     except InputError:
         return None
 

@@ -79,7 +79,7 @@ class ActionReader:
     ) -> None:
         self._ports = ports
         self._tables = tables
-        self._lenient = lenient
+        self.lenient = lenient
         self._lists: dict[str, ActionList] = {}
         self._words: dict[str, _Word] = {}
         self._parts: dict[str, object] = {}
@@ -195,7 +195,7 @@ class ActionReader:
         item = only(token)
         if item.key.text == "drop":
             return _Word(None, notes=_note_argument(item))
-        reading = Reading(self._ports, self._tables, self.read, self._parts, lenient=self._lenient)
+        reading = Reading(self._ports, self._tables, self.read, self._parts, lenient=self.lenient)
         action = self._action(item, reading)
         inner = reading.inner
         count = 1 if inner is None else 1 + inner.count

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from simverify.openflow import actions as ofp
 from simverify.openflow import read_fields as fields
 from simverify.openflow import read_output as output
 from simverify.openflow import read_track as track
 from simverify.openflow.piece import Piece
+from simverify.openflow.protocol import UNSENT
 from simverify.openflow.reading import Reading
 from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_LOCAL, OFPP_NORMAL, OFPP_TABLE
 
@@ -38,10 +40,14 @@ def _bare(action: ofp.Action) -> Reader:
     return lambda _, __: action
 
 
-def _debug(piece: Piece, _: Reading) -> ofp.Action:
-    raise piece.fault(
-        "not-allowed", "the debug_ actions are OVS's own tests'", "no switch takes them"
-    )
+def _debug(name: Literal["recirc", "slow"]) -> Reader:
+    def read(piece: Piece, reading: Reading) -> ofp.Action:
+        reading.only(UNSENT)
+        message = f"no switch takes debug_{name}, which is for Open vSwitch's own tests"
+        reading.notes.append(piece.fault("not-sent", message, "leave it out"))
+        return ofp.Debug(name)
+
+    return read
 
 
 def _nat(piece: Piece, _: Reading) -> ofp.Action:
@@ -130,8 +136,8 @@ ACTIONS: tuple[ActionRow, ...] = (
     _row("sample", ofp.Sample, output.read_sample, "sample(probability={u16})",
          "sample(probability={u16},collector_set_id={u32},obs_domain_id={u32},"
          "obs_point_id={u32},sampling_port={port},egress)"),
-    _row("debug_recirc", ofp.Debug, _debug, bare=True),
-    _row("debug_slow", ofp.Debug, _debug, bare=True),
+    _row("debug_recirc", ofp.Debug, _debug("recirc"), bare=True),
+    _row("debug_slow", ofp.Debug, _debug("slow"), bare=True),
     _row("meter", ofp.Meter, output.read_meter, "meter:{u8}"),
     _row("clear_actions", ofp.ClearActions, output.read_clear_actions, bare=True),
     _row("write_actions", ofp.WriteActions, output.read_write_actions, "write_actions({actions})"),

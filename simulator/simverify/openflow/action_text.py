@@ -18,10 +18,11 @@ from simverify.openflow.values import (
     write_ipv6,
     write_mac,
     write_name,
+    write_packet_type,
     write_port,
     write_value,
 )
-from simverify.packet.fields import FIELD, OFPP_IN_PORT, OFPP_MAX
+from simverify.packet.fields import CT_STATE_BITS, FIELD, OFPP_IN_PORT, OFPP_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,8 +71,10 @@ class ActionWriter:
         tables: Mapping[int, str] | None = None,
         *,
         keep: bool = False,
+        exact: bool = False,
     ) -> None:
         self._minor = minor
+        self._exact = exact
         self._keep = keep
         self._ports = ports
         self._tables = tables
@@ -164,7 +167,7 @@ class ActionWriter:
                 return f"delete_field:{field.name}"
             case ofp.Encap(kind, properties):
                 inner = ",".join(
-                    f"{key}({text})" if key == "tlv" else f"{key}={text}"
+                    f"{key}({self._tlv(text)})" if key == "tlv" else f"{key}={text}"
                     for key, text in properties
                 )
                 return f"encap({kind}({inner}))" if inner else f"encap({kind})"
@@ -242,6 +245,13 @@ class ActionWriter:
             case _:
                 assert_never(action)
 
+    def _tlv(self, text: str) -> str:
+        """Return an NSH TLV, which ovs-ofctl prints without zeros in front."""
+        if not self._exact:
+            return text
+        head, _, digits = text.rpartition(",0x")
+        return f"{head},{hexadecimal(int(digits or '0', 16))}"
+
     def _table(self, table: int) -> str:
         name = self._tables.get(table) if self._tables else None
         return str(table) if name is None else write_name(name)
@@ -296,6 +306,8 @@ class ActionWriter:
             return [f"set_field:{write_value(field, value, mask, self._ports)}->{field.name}"]
         if whole and field.name == "vlan_tci" and self._minor == 0:
             return self._whole_tag(value)
+        if field.name == "in_port_oxm" and value >= OFPP_MAX:
+            value |= 0xFFFF0000
         legacy = _LEGACY.get(field.name)
         if whole and legacy:
             return self._legacy(legacy, field, value)
@@ -376,6 +388,8 @@ class ActionWriter:
         match spec:
             case ofp.LearnMatch(dst, int(value)):
                 if dst.width == dst.field.bits:
+                    if self._exact and dst.field.kind in ("ct_state", "packet_type"):
+                        return f"{dst.field.name}={_unread(dst.field, value)}"
                     text = write_value(dst.field, value, dst.field.all_ones, self._ports)
                     return f"{dst.field.name}={text}"
                 return f"{write_subfield(dst)}={hexadecimal(value)}"
@@ -412,6 +426,15 @@ class ActionWriter:
         if action.direction:
             words.append(action.direction)
         return f"sample({','.join(words)})"
+
+
+def _unread(field: Field, value: int) -> str:
+    """Return a value of a learn() as ovs-ofctl prints it, in a form that it does not read."""
+    if field.kind == "packet_type":
+        return f"packet_type={write_packet_type(value)}" if value else "eth"
+    names = {bit: name for name, bit in CT_STATE_BITS.items()}
+    bits = (1 << place for place in range(32))
+    return "".join(("+" if value & bit else "-") + names.get(bit, "[Unknown]") for bit in bits)
 
 
 def _context(match: Match | None) -> tuple[int | None, bool]:

@@ -151,10 +151,12 @@ class DecMplsTtl:
 
 @dataclass(frozen=True, slots=True)
 class DecTtl:
-    """`dec_ttl`, `dec_ttl(id,...)`: controllers told of an expired packet."""
+    """`dec_ttl`, `dec_ttl(id,...)`: controllers told of an expired packet.
+
+    None where none are named: that is controller 0. `dec_ttl()` tells none.
+    """
 
     controller_ids: tuple[int, ...] | None = None
-    """None where none are written: the controllers without an id are told."""
 
 
 @dataclass(frozen=True, slots=True)

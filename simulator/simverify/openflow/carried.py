@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from simverify.openflow.flow import Match, Term
 from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OXM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from simverify.openflow.flow import Term
     from simverify.packet.fields import Field, Older
 
 
@@ -38,10 +38,45 @@ _LEGACY_MASKS = {
 """Masks that OpenFlow 1.0 and 1.1 have fields for, where a slot holds several."""
 
 
+def sent(match: Match, formats: int) -> Match:
+    """Return the match that a switch gets, in the first of these formats that there is.
+
+    All but Nicira's own lack the whole of `vlan_tci`. OpenFlow 1.0 and 1.1 say "no tag" by the
+    tag bit alone, whatever else is asked for; later ones tell of a priority only beside a VLAN,
+    and whole. Observed on ovs-ofctl 3.1.
+    """
+    return Match(tuple(one for term in match.terms if (one := _sent(term, formats)) is not None))
+
+
+def _sent(term: Term, formats: int) -> Term | None:
+    field, value, mask = term.field, term.value, term.mask
+    first = formats & -formats
+    if field.name != "vlan_tci" or first & NXM_ANY or (value, mask) == (0, 0xFFFF):
+        return term
+    if not first & OXM:
+        return Term(field, 0, 0xFFFF) if mask & ~value & _TAG else term
+    vlan = value & 0x1FFF
+    if mask & 0xE000 and vlan:
+        return Term(field, value, mask | 0xE000)
+    return Term(field, vlan, mask & 0x1FFF) if mask & 0x1FFF else None
+
+
+_TAG = 0x1000
+
+
+def odd_tag(term: Term) -> bool:
+    """Whether versions of OpenFlow make different things of a term on `vlan_tci`."""
+    if term.field.name != "vlan_tci":
+        return False
+    return any(_sent(term, formats) != term for formats in (OF10_ANY, NXM_ANY, OXM))
+
+
 def term_formats(term: Term) -> int:
     """Return the formats that can carry a term of a match."""
     field, mask = term.field, term.mask
     usable = NXM_ANY | OXM
+    if field.name == "vlan_tci" and mask & 0xE000 and term.value & 0x1FFF and not term.value & _TAG:
+        usable = NXM_ANY
     masks = _LEGACY_MASKS.get(field.name)
     if masks is not None:
         old, newer = mask in masks[0], mask in masks[1]

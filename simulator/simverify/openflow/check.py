@@ -134,6 +134,11 @@ class Checker:
         start, end = self._base + one.start, self._base + one.end
         self.narrowed.append(Narrowed(start, end, formats, needs))
 
+    def _need_ethernet(self, one: Placed) -> None:
+        """Leave the versions that have an action for this: in the others it is a set_field."""
+        if not self._holds("Ethernet"):
+            self._narrow(one, OF10_ONLY | OF11, "Ethernet")
+
     def _ip(self) -> bool:
         return self._holds("IPv4/IPv6")
 
@@ -262,12 +267,13 @@ class Checker:
                 elif not self._ip():
                     self._need(one, FIELD[name.removeprefix("mod_")])
             case "mod_dl_src" | "mod_dl_dst":
-                self._tolerate(one, self._holds("Ethernet"), "Ethernet", becomes_set_field=True)
+                self._need_ethernet(one)
             case "set_vlan_vid" | "set_vlan_pcp":
-                self._need(one, FIELD["vlan_tci"])
+                self._need_ethernet(one)
                 self._tolerate(one, self._tagged(), "a VLAN tag", becomes_set_field=True)
+                self._kind[_VLAN] = _TAG
             case "mod_vlan_vid" | "mod_vlan_pcp":
-                self._need(one, FIELD["vlan_tci"])
+                self._need_ethernet(one)
                 self._kind[_VLAN] = _TAG
             case "mod_nw_src" | "mod_nw_dst":
                 self._tolerate(one, self._holds("IPv4"), "ip", becomes_set_field=True)

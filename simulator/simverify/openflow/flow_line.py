@@ -14,17 +14,32 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_list import ActionList, ActionReader, moved
 from simverify.openflow.action_table import ACTION
-from simverify.openflow.carried import match_formats
+from simverify.openflow.carried import match_formats, odd_tag, sent
 from simverify.openflow.check import Checker
 from simverify.openflow.flow import Flow, FlowStats, Match
 from simverify.openflow.meant import FLAGS, NUMBERS, SELECTING, STATS, unknown_field
+from simverify.openflow.misfits import (
+    VLAN_TCI,
+    masked_tag,
+    misplaced,
+    odd_tag_of,
+    option,
+    untagged,
+)
 from simverify.openflow.normal import DECIDING, NEED, Found, Kind, Settler, allowed_bits, kind_of
 from simverify.openflow.piece import Fault, Item, Piece, single, split
-from simverify.openflow.protocol import ANY, NXM_ANY, OF12_UP, OF13_UP, OXM, TABLE_ID
+from simverify.openflow.protocol import ANY, NXM_ANY, OF12_UP, OF13_UP, OXM, TABLE_ID, UNSENT
 from simverify.openflow.reading import read_table
-from simverify.openflow.requisites import has, words
+from simverify.openflow.requisites import has
 from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
-from simverify.openflow.words import PRINTED_ONLY, SHORTHANDS, Placed, quick_word, read_word
+from simverify.openflow.words import (
+    PRINTED_ONLY,
+    SHORTHANDS,
+    Placed,
+    printed_address,
+    quick_word,
+    read_word,
+)
 from simverify.packet.fields import MATCH_FIELDS, SLOT, SLOTS, STORAGE
 
 if TYPE_CHECKING:
@@ -36,6 +51,7 @@ if TYPE_CHECKING:
 _FLAG_SET, _STAT_SET = frozenset(FLAGS), frozenset(STATS)
 _DURATION = re.compile(r"[0-9]+(?:\.[0-9]*)?s?")
 _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
+_LETTERS = re.compile(r"action[^=]*=")
 Command = Literal["add", "modify", "delete", "match"]
 """What a flow's text is for: `match` has nothing but the match."""
 
@@ -109,12 +125,16 @@ class FlowText:
     warnings: tuple[Fault, ...] = ()
     head: _Head | None = None
     """What the attributes come to, if that is known."""
+    odd: bool = False
+    """Whether the match is another one to some versions of OpenFlow."""
 
     def formats(self, *, lenient: bool = False) -> int:
         """Return the flow formats that can carry the flow.
 
         With `lenient` the flags do not count: OpenFlow 1.0 prints those of later versions.
         """
+        if self.usable == UNSENT:
+            return UNSENT
         usable = self.usable & match_formats(self.match.terms)
         if "table" in self.attributes:
             usable &= TABLE_ID
@@ -132,10 +152,11 @@ class FlowText:
         found = self.attributes.get(name)
         return default if found is None else int(found.value)
 
-    def flow(self, origin: Origin | None = None) -> Flow:
-        """Return the flow."""
+    def flow(self, origin: Origin | None = None, wanted: int = ANY) -> Flow:
+        """Return the flow, as the first of the wanted formats carries it."""
         head = self.head or _head_of(self.attributes)
-        return Flow(self.match, self.actions.actions if self.actions else (), *head, origin)
+        match = sent(self.match, self.formats() & wanted) if self.odd else self.match
+        return Flow(match, self.actions.actions if self.actions else (), *head, origin)
 
 
 def _head_of(said: Mapping[str, Attribute]) -> _Head:
@@ -340,20 +361,27 @@ class FlowReader:
                 need |= NEED[slot]
                 deciding = deciding or slot in DECIDING
                 entries.append((slot, self._settler.term(slot, value, mask)))
+            if any(odd_tag(term) for _, term in entries):
+                return None
             word = _Word(need, self._mark() if deciding else 0, tuple(entries))
         if len(self._words) < _MAX_CACHE:
             self._words[token] = word
         return word
 
     def _read_slowly(self, text: str, command: Command) -> FlowText:
-        found = _ACTIONS.search(text)
-        head = Piece(text if found is None else text[: found.start()])
         faults: list[Fault] = []
         warnings: list[Fault] = []
+        found = _ACTIONS.search(text)
+        if found is None and (found := _LETTERS.search(text)) is not None:
+            message = "ovs-ofctl takes the letters 'action' for the start of the actions"
+            advice = "set 'actions=' apart from what stands before it"
+            warnings.append(Fault("odd-actions", message, found.start(), found.end(), advice))
+        head = Piece(text if found is None else text[: found.start()])
         terms: Found = {}
         said: dict[str, Attribute] = {}
         where: dict[int, Item] = {}
         carried = ANY
+        options: set[str] = set()
         try:
             for item in split(head):
                 try:
@@ -367,8 +395,11 @@ class FlowReader:
                         twice = said_fault.code == "duplicate-key"
                         (warnings if twice else faults).append(said_fault)
                     continue
-                if item.key.text.startswith("tun_metadata") and any(w[0] in where for w in word):
+                about_option = option(item)
+                if about_option in options:
                     faults.append(item.fault("duplicate-key", f"{item.key.text} is there twice"))
+                if about_option:
+                    options.add(about_option)
                 for slot, value, mask, about in word:
                     where[slot] = item
                     if slot in _HEAVY:
@@ -399,9 +430,14 @@ class FlowReader:
         self._notes.clear()
         settled = self._settler.settle(terms)
         for slot in settled.dropped:
-            warnings.append(_misplaced(slot, where, text, refused=False))
+            warnings.append(misplaced(slot, where, text, refused=False))
         for slot in settled.refused:
-            faults.append(_misplaced(slot, where, text, refused=True))
+            faults.append(misplaced(slot, where, text, refused=True))
+        for slot, new in settled.taken:
+            if slot in where:
+                name = SLOTS[new].name
+                message = f"ovs-ofctl takes this for {name}, which it keeps in the same place"
+                warnings.append(where[slot].fault("taken", message, f"match on {name}, or neither"))
         usable = carried
         if actions is not None:
             table = said["table"].value if "table" in said else 0
@@ -413,7 +449,14 @@ class FlowReader:
                 else:
                     faults.append(misfit)
             usable &= actions.usable & checked.usable
-        return FlowText(settled.match, said, actions, at, usable, tuple(faults), tuple(warnings))
+        odd = any(map(odd_tag, settled.match.terms))
+        if odd and masked_tag(where[VLAN_TCI], settled.match):
+            usable &= NXM_ANY | OXM
+        if odd and not untagged(settled.match):
+            warnings.append(odd_tag_of(where[VLAN_TCI]))
+        return FlowText(
+            settled.match, said, actions, at, usable, tuple(faults), tuple(warnings), odd=odd
+        )
 
     @staticmethod
     def _say(
@@ -439,11 +482,20 @@ class FlowReader:
     def _word(self, item: Item) -> Placed | Attribute:
         key, value = item.key, item.value
         name = key.text
+        if self._lenient and "/" in value.text and value.text.partition("/")[2][:1].isdigit():
+            placed = printed_address(key, value)
+            if placed is not None:
+                message = "ovs-ofctl prints this mask, and reads a prefix in it"
+                self._notes.append(item.fault("ovs-refuses", message, "write it with f first"))
+                return placed
         if name in MATCH_FIELDS or "[" in name or (name in SHORTHANDS and not value):
             placed = read_word(key, value, bool(item.opened), self._ports)
             if placed is not None:
                 if name in CUT:
                     self._note_cut(item)
+                if name.startswith("ct_nw_proto") and not placed[0][2]:
+                    message = "Open vSwitch matches any protocol by this"
+                    self._notes.append(item.fault("not-sent", message, "leave it out"))
                 return placed
         if name in FLAGS and not item.opened:
             return Attribute(name, 1)
@@ -541,24 +593,3 @@ def _merge(terms: Found, slot: int, value: int, mask: int, about: int) -> None:
     mask |= old_mask & ~about
     if mask:
         terms[slot] = (old_value & ~about | value, mask)
-
-
-_CONNECTION = "a known connection (ct_state=+est and the like) and its protocol"
-
-
-def _misplaced(slot: int, where: dict[int, Item], text: str, *, refused: bool) -> Fault:
-    item = where.get(slot)
-    name = item.key.text if item else SLOTS[slot].name
-    field_ = MATCH_FIELDS.get(name)
-    row = field_.prerequisite.name if field_ else ""
-    needs = _CONNECTION if row.startswith("CT") else words(row) if row else "another protocol"
-    if field_ is not None and field_.name.startswith("nsh_c"):
-        needs = "nsh_mdtype=1"
-    if refused:
-        message = f"{name} can only be matched together with {needs}"
-    else:
-        message = f"{name} is ignored, since the flow does not match on {needs}"
-    advice = f"match on {needs} as well, or leave it out (ovs-fields(7))"
-    if item is None:
-        return Fault("missing-prerequisite", message, 0, len(text), advice)
-    return item.fault("missing-prerequisite", message, advice)

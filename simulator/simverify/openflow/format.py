@@ -11,6 +11,7 @@ from simverify.openflow.action_text import ActionWriter
 from simverify.openflow.flow import bucket_ids
 from simverify.openflow.match_text import MatchWriter
 from simverify.openflow.meter_line import VIRTUAL_METERS
+from simverify.openflow.printed import as_printed
 from simverify.openflow.protocol import Protocol, minor
 from simverify.openflow.values import write_name, write_port, write_value
 
@@ -29,7 +30,8 @@ _METERS = {number: name for name, number in VIRTUAL_METERS.items()}
 class Printer:
     """Prints for one OpenFlow version and one switch's names; texts that come again are kept.
 
-    With `keep`, words of OpenFlow 1.0 stay where the version's own would say less.
+    With `keep`, words of OpenFlow 1.0 stay where the version's own would say less. With `exact`,
+    what ovs-ofctl does not print of a match is left out.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Printer:
         ports: Mapping[int, str] | None = None,
         tables: Mapping[int, str] | None = None,
         keep: bool = False,
+        exact: bool = False,
     ) -> None:
         self._minor = minor(protocol)
+        self._exact = exact
         self._ports = ports
         self._tables = tables
         self._matches = MatchWriter(0 if keep else self._minor, ports, keep=keep)
-        self._actions = ActionWriter(self._minor, ports, tables, keep=keep)
+        self._actions = ActionWriter(self._minor, ports, tables, keep=keep, exact=exact)
         self._texts: dict[tuple[int, object], tuple[Actions, str]] = {}
 
     @property
@@ -54,7 +58,10 @@ class Printer:
 
     def match(self, match: Match) -> str:
         """Return a match as text; empty for one that meets everything."""
-        return ",".join(self._matches.words(match))
+        return ",".join(self._words(match))
+
+    def _words(self, match: Match) -> list[str]:
+        return self._matches.words(as_printed(match) if self._exact else match)
 
     def actions(self, actions: Actions, match: Match | None = None) -> str:
         """Return actions as text; the match tells which field `mod_tp_src` means."""
@@ -101,7 +108,7 @@ class Printer:
                 words.append(f"idle_age={stats.idle_age}, ")
             if stats.hard_age is not None:
                 words.append(f"hard_age={stats.hard_age}, ")
-        terms = self._matches.words(flow.match)
+        terms = self._words(flow.match)
         if flow.priority != 32768:
             terms.insert(0, f"priority={flow.priority}")
         if terms:
@@ -114,12 +121,12 @@ class Printer:
 
     def _parsed(self, flow: Flow) -> str:
         words = [f"table:{self._table(flow.table)}"] if flow.table else []
-        terms = self._matches.words(flow.match)
+        terms = self._words(flow.match)
         if flow.priority != 32768:
             terms.insert(0, f"priority={flow.priority}")
         if terms:
             words.append(",".join(terms))
-        if flow.cookie:
+        if 0 < flow.cookie < _NO_COOKIE:
             words.append(f"cookie:0x{flow.cookie:x}")
         if flow.idle_timeout:
             words.append(f"idle:{flow.idle_timeout}")
@@ -178,6 +185,7 @@ class Printer:
 
 
 _CONTEXT = ("nw_proto", "vlan_tci")
+_NO_COOKIE = (1 << 64) - 1
 _FLAGS = ("send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts")
 
 

@@ -17,14 +17,15 @@ from simverify.openflow.piece import Fault, Item, Piece, split
 from simverify.openflow.protocol import ANY, FORMATS, Protocol
 from simverify.openflow.subfields import read_field
 from simverify.openflow.unfit import unusable_bucket
-from simverify.openflow.values import read_number, read_port, read_value
-from simverify.packet.fields import FIELDS, OFPP_MAX, OFPP_NONE
+from simverify.openflow.values import octets_mask, read_number, read_port, read_value
+from simverify.packet.fields import FIELDS, OFPP_CONTROLLER, OFPP_MAX, OFPP_NONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
     from simverify.openflow.reading import Placed
+    from simverify.packet.fields import Field
     from simverify.text import Origin
 
 GroupType = "Literal['all', 'select', 'indirect', 'fast_failover']"
@@ -40,7 +41,9 @@ GROUP_WORDS = (
     "group_id", "type", "selection_method", "selection_method_param", "fields", "bucket",
     "command_bucket_id",
 )  # fmt: skip
-_BUCKET = re.compile(r"(?:^|[\s,])bucket[ \t]*=")
+_BUCKET = re.compile(r"[\s,]*bucket=")
+"""Where a bucket starts: ovs-ofctl looks for these letters, wherever they stand."""
+
 _PLAIN = re.compile(
     r"(?:bucket_id:(0|[1-9][0-9]{0,8}),)?(?:weight:(0|[1-9][0-9]{0,4}),)?actions=([^ ,][^ ]*)"
 )
@@ -55,6 +58,7 @@ def read_group(
     actions: ActionReader,
     origin: Origin | None = None,
     protocol: Protocol | None = None,
+    notes: list[Fault] | None = None,
 ) -> GroupEntry:
     """Return the group of one line.
 
@@ -64,6 +68,7 @@ def read_group(
         actions: reads the buckets' actions.
         origin: where it stands.
         protocol: the OpenFlow version that has to carry it; None for any.
+        notes: takes what there is to say about it beside errors.
 
     Raises:
         Fault: at the first thing that is wrong.
@@ -97,7 +102,7 @@ def read_group(
         raise said["group_id"].value.fault(
             "bad-group", f"there is no group {number}", f"0 to {MAX_GROUP}"
         )
-    buckets = tuple(read_bucket(part, kind, ports, actions, wanted) for part in parts)
+    buckets = tuple(read_bucket(part, kind, ports, actions, wanted, notes) for part in parts)
     _check_buckets(piece, said, kind, buckets, wanted=wanted)
     method, param, fields = _read_selection(said, kind)
     if method and not buckets and not wanted & _SELECTION:
@@ -165,23 +170,34 @@ def _read_selection(said: Mapping[str, Item], kind: str) -> tuple[str, int, tupl
             raise item.fault("duplicate-key", f"{field.name} is there twice", "once is enough")
         mask = field.all_ones
         if item.opened:
-            if "/" in item.value.text:
-                raise item.value.fault(
-                    "bad-mask", "what stands behind a field is its mask", "write the mask alone"
-                )
-            mask, _ = read_value(field, item.value, {})
-            if not mask:
-                raise item.fault("empty-mask", f"nothing of {field.name} would be looked at")
-            if mask != field.all_ones and not field.maskable:
-                raise item.value.fault(
-                    "not-maskable", f"{field.name} is looked at whole", "leave the mask out"
-                )
+            mask = _read_mask(item, field)
         terms.append(Term(field, mask, mask))
     return method, param, tuple(sorted(terms, key=lambda term: FIELDS.index(term.field)))
 
 
+def _read_mask(item: Item, field: Field) -> int:
+    """Return which bits of a field are hashed; of one without masks all, or it is wrong."""
+    if not field.maskable and field.kind in ("decimal", "hexadecimal"):
+        said = read_number(item.value, field.octets * 8, f"the mask of {field.name}")
+        mask, whole = said, said == octets_mask(field)
+    else:
+        mask, full = read_value(field, item.value, {}, loose=True)
+        whole = mask == field.all_ones or (field.maskable and full == field.all_ones)
+    if not mask:
+        raise item.fault("empty-mask", f"nothing of {field.name} would be looked at")
+    if not whole:
+        advice = f"write {field.name} alone" if not field.maskable else "write its bits alone"
+        raise item.fault("not-maskable", f"'{item.value.text}' is no mask of {field.name}", advice)
+    return mask & field.all_ones
+
+
 def read_bucket(
-    piece: Piece, kind: str, ports: Mapping[str, int], reader: ActionReader, wanted: int
+    piece: Piece,
+    kind: str,
+    ports: Mapping[str, int],
+    reader: ActionReader,
+    wanted: int,
+    notes: list[Fault] | None = None,
 ) -> Bucket:
     """Return a bucket.
 
@@ -191,6 +207,7 @@ def read_bucket(
         ports: names of ports.
         reader: reads the bucket's actions.
         wanted: the formats that may carry it.
+        notes: takes what there is to say about it beside errors.
 
     Raises:
         Fault: at the first thing that is wrong.
@@ -203,7 +220,8 @@ def read_bucket(
     words: Piece | None = None
     placed: list[Placed] = []
     usable = wanted
-    drop = False
+    drop = written = False
+    said: list[Fault] = []
     for item in split(piece):
         value = item.value
         match item.key.text:
@@ -222,17 +240,21 @@ def read_bucket(
                 watch_group = _watched_group(value)
                 watches = item
             case "drop":
-                drop = True
+                drop = written = True
             case word:
+                written = True
                 if word in ("action", "actions"):
                     words = value
                 else:
+                    if word == "check_pkt_larger":
+                        said.append(_unread(item, lenient=reader.lenient))
                     words = piece.cut(item.key.at - piece.at, item.end - piece.at)
                 drop = drop or words.text == "drop"
                 try:
                     found = reader.read(words.text)
                 except Fault as fault:
                     raise moved(fault, words.at) from None
+                said += [moved(note, words.at) for note in found.notes]
                 placed += [_shifted(one, words.at) for one in found.placed]
     if kind == "inserted" and (watch_port is not None or watch_group is not None):
         raise piece.fault(
@@ -243,7 +265,7 @@ def read_bucket(
     if watches is not None and kind in ("all", "indirect"):
         advice = "leave it out, or write type=select or type=ff"
         raise watches.fault("misplaced", f"buckets of type={kind} watch nothing", advice)
-    if words is None and not drop:
+    if not written:
         raise piece.fault("missing-actions", "the bucket has no actions", "drop says so")
     if drop and placed:
         raise piece.fault("drop-not-alone", "drop stands alone", "leave it out")
@@ -255,6 +277,8 @@ def read_bucket(
         )
     for wrong in bucket_faults(tuple(placed)):
         raise wrong
+    if notes is not None:
+        notes += said
     for one in placed:
         usable &= one.usable
     if not usable:
@@ -268,7 +292,7 @@ def _watched_port(piece: Piece, ports: Mapping[str, int]) -> int | None:
     port = read_port(piece, ports)
     if port == OFPP_NONE:
         return None
-    if port >= OFPP_MAX:
+    if port >= OFPP_MAX and port != OFPP_CONTROLLER:
         raise piece.fault("bad-port", f"{piece.text} cannot be watched", "a port of the switch")
     return port
 
@@ -283,7 +307,11 @@ def _watched_group(piece: Piece) -> int:
 def _quick_bucket(text: str, kind: str, reader: ActionReader, wanted: int) -> Bucket | None:
     """Return a bucket of the form that dumps have, if nothing of it is wrong or odd."""
     found = _PLAIN.fullmatch(text)
-    if found is None or _OWN_WORD.search(text, found.start(3)) is not None:
+    if (
+        found is None
+        or ",check_pkt_larger(" in text
+        or _OWN_WORD.search(text, found.start(3)) is not None
+    ):
         return None
     number, weight, words = found.groups()
     if weight is not None and (kind not in ("select", "inserted") or int(weight) > 0xFFFF):
@@ -301,6 +329,15 @@ def _quick_bucket(text: str, kind: str, reader: ActionReader, wanted: int) -> Bu
         None if number is None else int(number),
         None if weight is None else int(weight),
     )
+
+
+def _unread(item: Item, *, lenient: bool) -> Fault:
+    """Return the note about an action that dumps have there, and ovs-ofctl does not read there."""
+    message = "ovs-ofctl reads check_pkt_larger of a bucket only right behind actions="
+    fault = item.fault("ovs-refuses", message, "write it first")
+    if not lenient:
+        raise fault
+    return fault
 
 
 def _shifted(one: Placed, by: int) -> Placed:

@@ -85,6 +85,8 @@ def _writes(action: Action) -> _Bits | None:
 
 def _form(action: Action) -> object:
     match action:
+        case ofp.DecTtl(None):
+            return ofp.DecTtl((0,))
         case ofp.Clone(inner):
             return ("clone", one_form(inner))
         case ofp.WriteActions(inner):

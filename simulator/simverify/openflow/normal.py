@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow.flow import Match, Term
-from simverify.packet.fields import FIELDS, PREREQUISITES, SLOT, SLOTS, STORAGE, Prerequisite
+from simverify.packet.fields import (
+    CT_STATE_BITS,
+    FIELDS,
+    PREREQUISITES,
+    SLOT,
+    SLOTS,
+    STORAGE,
+    Prerequisite,
+)
 from simverify.packet.slots import HEADERS
 
 if TYPE_CHECKING:
@@ -98,11 +106,12 @@ def _with_packet_type(
 
 
 def _ct_valid(state: tuple[int, int] | None) -> bool:
-    """Whether the connection's tuple is known: +new, +est, +rel, +rpl, or +trk-inv."""
+    """Whether the connection's tuple is known: +trk-inv, or a flag that only then is there."""
     value, mask = state or (0, 0)
-    return bool(value & 0x0F) or (bool(value & 0x20) and bool(mask & 0x10) and not value & 0x10)
+    return bool(value & _KNOWN) or (bool(value & 0x20) and bool(mask & 0x10) and not value & 0x10)
 
 
+_KNOWN = sum(CT_STATE_BITS[name] for name in ("new", "est", "rel", "rpl", "snat", "dnat"))
 _allowed: dict[Kind, int] = {}
 
 
@@ -127,6 +136,8 @@ class Settled:
     match: Match
     dropped: tuple[int, ...] = ()
     refused: tuple[int, ...] = ()
+    taken: tuple[tuple[int, int], ...] = ()
+    """Slots that stand for another one, though the match means something else by them."""
 
 
 class Settler:
@@ -142,8 +153,8 @@ class Settler:
             need |= NEED[slot]
         odd = _PACKET in found or not _CONTEXTS.isdisjoint(found)
         if odd or (need and need & ~allowed_bits(kind_of(found))):
-            found, dropped, refused = _repair(found)
-            return Settled(self._match(found), dropped, refused)
+            found, dropped, refused, taken = _repair(found)
+            return Settled(self._match(found), dropped, refused, taken)
         return Settled(self._match(found))
 
     def term(self, slot: int, value: int, mask: int) -> Term:
@@ -167,6 +178,7 @@ _ND = {
     SLOT["arp_sha"].index: SLOT["nd_sll"].index,
     SLOT["arp_tha"].index: SLOT["nd_tll"].index,
 }
+_ND_OPTIONS = {SLOT["tcp_flags"].index: SLOT["nd_options_type"].index}
 _ICMP = {
     SLOT["tp_src"].index: SLOT["icmp_type"].index,
     SLOT["tp_dst"].index: SLOT["icmp_code"].index,
@@ -182,18 +194,25 @@ _LABEL = SLOT["ipv6_label"].index
 _ETHERNET = {SLOT[name].index for name in ("dl_src", "dl_dst", "dl_type", "vlan_tci")}
 
 
-def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
+def _repair(
+    found: Found,
+) -> tuple[Found, tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...]]:
     """Rename what OVS stores in one place, then leave out what cannot be there."""
     found = dict(found)
     dl_type = (found.get(_DL_TYPE) or (0, 0))[0]
+    packet = (found.get(_PACKET) or (0, 0))[0]
+    if packet >> 16 == 1:
+        dl_type = packet & 0xFFFF
     arp = dl_type in (0x0806, 0x8035)
     _rename(found, _ARP if arp else _turned(_ARP))
     _rename(found, _turned(_ND) if arp else _ND)
     proto = (found.get(_NW_PROTO) or (0, 0))[0]
     icmp = (dl_type, proto) in ((0x0800, 1), (0x86DD, 58))
+    refused = _too_wide(found, _ICMP) if icmp and dl_type == 0x0800 else []
     _rename(found, _ICMP if icmp else _turned(_ICMP))
+    neighbour = holds(PREREQUISITES["ND"], kind_of(found))
+    taken = _rename(found, _ND_OPTIONS if neighbour else _turned(_ND_OPTIONS))
     dropped: list[int] = []
-    refused: list[int] = []
     while True:
         allowed = allowed_bits(kind_of(found))
         bad = [slot for slot in found if NEED[slot] & ~allowed]
@@ -205,7 +224,8 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
         if not bad:
             if found.get(_PACKET, (1, 0))[0] == 0 and any(slot in _OF_PACKETS for slot in found):
                 del found[_PACKET]
-            return found, tuple(dropped), tuple(refused)
+            left = tuple(names for names in taken if names[1] in found)
+            return found, tuple(dropped), tuple(refused), left
         for slot in bad:
             del found[slot]
             later = (found.get(_FRAG) or (0, 0))[0] & 2 and slot in _TRANSPORT
@@ -218,18 +238,39 @@ def _repair(found: Found) -> tuple[Found, tuple[int, ...], tuple[int, ...]]:
             (refused if hard else dropped).append(slot)
 
 
+def _too_wide(found: Found, names: dict[int, int]) -> list[int]:
+    """Return the slots whose value the slot that they are renamed to has no room for.
+
+    OpenFlow 1.0 has 16 bits of an ICMP type all the same, and later versions cut it.
+    """
+    return [old for old, new in names.items() if found.get(old, (0, 0))[0] >> SLOTS[new].width]
+
+
 def _turned(names: dict[int, int]) -> dict[int, int]:
     return {new: old for old, new in names.items()}
 
 
-def _rename(found: Found, names: dict[int, int]) -> None:
+def _rename(found: Found, names: dict[int, int]) -> list[tuple[int, int]]:
+    """Move what was said of a slot to the one that it means here, unless that came later.
+
+    Between slots of two widths no mask is kept: one of the two is matched whole only.
+
+    Returns:
+        the slots that were moved, from where to where.
+    """
+    moved = []
     for old, new in names.items():
-        if old in found:
-            value, mask = found.pop(old)
-            ones = (1 << SLOTS[new].width) - 1
-            if SLOTS[new].width > SLOTS[old].width and mask == (1 << SLOTS[old].width) - 1:
-                mask = ones
-            value, mask = value & ones, mask & ones
-            kept = found.get(new, (0, 0))
-            if mask:
-                found[new] = (kept[0] & ~mask | value & mask, kept[1] | mask)
+        if old not in found:
+            continue
+        order = list(found)
+        value, mask = found.pop(old)
+        ones = (1 << SLOTS[new].width) - 1
+        if SLOTS[new].width != SLOTS[old].width:
+            mask = ones if mask else 0
+        if new in found and order.index(new) > order.index(old):
+            continue
+        found.pop(new, None)
+        if mask:
+            found[new] = (value & ones, mask)
+            moved.append((old, new))
+    return moved

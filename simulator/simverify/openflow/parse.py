@@ -198,7 +198,7 @@ def parse_flows(
                 diagnostics += [diagnose(source, fault, at) for fault in faults]
                 if faults:
                     continue
-            flows.append(said.flow(Origin(source.name, number)))
+            flows.append(said.flow(Origin(source.name, number), wanted))
     return Parsed(tuple(flows), _ordered(diagnostics))
 
 
@@ -208,18 +208,20 @@ def parse_groups(
     ports: Mapping[str, int] | None = None,
     tables: Mapping[str, int] | None = None,
     protocol: Protocol | None = None,
+    lenient: bool = True,
 ) -> Parsed[GroupEntry]:
     """Return the groups of a file or of a dump, as `parse_flows` does the flows."""
     source = as_source(text, "groups")
     diagnostics = bad_characters(source)
     skip = {d.span.line for d in diagnostics if d.span and d.severity == "error"}
     groups: list[GroupEntry] = []
-    actions = ActionReader(ports or {}, tables or {})
+    actions = ActionReader(ports or {}, tables or {}, lenient=lenient)
     undecoded = False
     with collector_paused():
         for number, line in lines(source):
             if number in skip or _REPLY.fullmatch(line.strip()):
                 continue
+            notes: list[Fault] = []
             try:
                 groups.append(
                     read_group(
@@ -228,6 +230,7 @@ def parse_groups(
                         actions,
                         Origin(source.name, number),
                         protocol,
+                        notes,
                     )
                 )
             except Fault as fault:
@@ -236,6 +239,9 @@ def parse_groups(
                 undecoded = _DECODE.search(line) is not None
                 found = _undecoded(line) if undecoded else fault
                 diagnostics.append(diagnose(source, found, source.line_starts[number - 1]))
+            if notes:
+                at = source.line_starts[number - 1]
+                diagnostics += [diagnose(source, note, at, "warning") for note in notes]
     return Parsed(tuple(groups), _ordered(diagnostics))
 
 
@@ -252,7 +258,9 @@ def parse_group(
         InputError: the text is no group, or not one.
     """
     source = as_source(text, "group")
-    groups = parse_groups(source, ports=ports, tables=tables, protocol=protocol).checked()
+    groups = parse_groups(
+        source, ports=ports, tables=tables, protocol=protocol, lenient=False
+    ).checked()
     if len(groups) != 1:
         raise InputError([_not_one(source, "group", len(groups))])
     return groups[0]
@@ -342,7 +350,7 @@ def read_flow(
     diagnostics += [diagnose(source, fault, 0) for fault in faults]
     if diagnostics:
         raise InputError(_ordered(diagnostics))
-    return said.flow(Origin(source.name, 1)), said.formats()
+    return said.flow(Origin(source.name, 1), wanted), said.formats()
 
 
 def parse_request(

@@ -16,7 +16,10 @@ PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 OF10_STD, OF10_TID, NXM, NXM_TID, OF11, OF12, OF13, OF14, OF15 = (1 << i for i in range(9))
 """`OpenFlow10-table_id`, `OpenFlow10+table_id`, and so on."""
 
-ANY = (1 << 9) - 1
+UNSENT = 1 << 9
+"""What ovs-ofctl reads, and no switch takes from it."""
+
+ANY = (1 << 10) - 1
 OF10_ANY = OF10_STD | OF10_TID
 NXM_ANY = NXM | NXM_TID
 OXM = OF12 | OF13 | OF14 | OF15

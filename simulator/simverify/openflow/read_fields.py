@@ -51,6 +51,13 @@ def arrow(piece: Piece, form: str) -> tuple[Piece, Piece]:
     return left, right
 
 
+_MODS = frozenset({
+    "eth_src", "eth_dst", "ip_src", "ip_dst", "tcp_src", "tcp_dst", "udp_src", "udp_dst",
+    "vlan_vid", "vlan_tci",
+})  # fmt: skip
+"""Fields with masks that OpenFlow 1.0 has actions for, which write them whole."""
+
+
 def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     """`set_field:VALUE[/MASK]->FIELD`."""
     left, right = arrow(piece, "set_field:VALUE[/MASK]->FIELD")
@@ -101,7 +108,12 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
     formats = NXM_ANY | OXM
     if field.of10 != "no" and mask == field.all_ones:
         formats |= OF10_ANY
-    reading.only(formats | (OF11 if field.of11 != "no" else 0))
+    if field.of11 != "no":
+        formats |= OF11
+    if field.name in _MODS and mask != field.all_ones:
+        # ovs-ofctl sends the whole value in OpenFlow 1.0 and 1.1.
+        formats = OXM
+    reading.only(formats)
     narrow = field.bits == field.width != field.octets * 8 and field.maskable
     if slash and mask == field.all_ones and narrow:
         # OVS keeps a mask of just the field's bits, where those are not whole octets.
@@ -243,8 +255,8 @@ def read_mpls_ttl(piece: Piece, _: Reading) -> ofp.Action:
 
 
 def read_dec_ttl(piece: Piece, reading: Reading) -> ofp.Action:
-    """`dec_ttl`, `dec_ttl(ID,...)`."""
-    if not piece and not reading.opened:
+    """`dec_ttl`, `dec_ttl(ID,...)`; `dec_ttl()`, which dumps have, ovs-ofctl reads as `dec_ttl`."""
+    if not piece and not (reading.opened and reading.lenient):
         return ofp.DecTtl()
     ids = tuple(read_decimal(item.key, 16, "a controller's id") for item in split(piece))
     if piece and not ids:
@@ -284,18 +296,20 @@ def read_encap(piece: Piece, reading: Reading) -> ofp.Action:
             raise piece.fault("missing-argument", "encap needs a header", "write encap(nsh)")
         raise word.unknown("unknown-header", "header of encap", kinds, "ovs-actions(7)")
     if len(items) > 1:
-        raise items[1].fault("extra-argument", "encap has one header")
+        extra = items[1].fault("extra-argument", "encap has one header", "leave it out")
+        reading.notes.append(extra)
     properties = []
     for item in split(items[0].value):
         if items[0].key.text != "nsh":
             raise item.fault("extra-argument", f"encap({items[0].key.text}) has no properties")
         match item.key.text:
             case "md_type":
-                if read_number(item.value, 8, "md_type") not in (1, 2):
+                md_type = read_number(item.value, 8, "md_type")
+                if md_type not in (1, 2):
                     raise item.value.fault("bad-number", "md_type is 1 or 2")
-                properties.append(("md_type", item.value.text))
+                properties.append(("md_type", str(md_type)))
             case "tlv":
-                properties.append(("tlv", _read_tlv(item.value)))
+                properties.append(("tlv", _read_tlv(item.value, reading)))
             case _:
                 raise item.key.unknown(
                     "unknown-argument", "property of nsh", ("md_type", "tlv"), "ovs-actions(7)"
@@ -303,7 +317,7 @@ def read_encap(piece: Piece, reading: Reading) -> ofp.Action:
     return ofp.Encap(items[0].key.text, tuple(properties))
 
 
-def _read_tlv(piece: Piece) -> str:
+def _read_tlv(piece: Piece, reading: Reading) -> str:
     words = piece.text.split(",")
     if len(words) != 3 or not _TLV.fullmatch(words[2]):
         raise piece.fault(
@@ -318,7 +332,11 @@ def _read_tlv(piece: Piece) -> str:
     tlv_class = read_number(first, 16, "the class")
     tlv_type = read_decimal(second, 8, "the type")
     digits = words[2][2:]
-    return f"{tlv_class:#06x},{tlv_type},0x{digits.lower()}"
+    if len(digits) % 2:
+        message = "ovs-ofctl leaves out the half octet that this ends with"
+        reading.notes.append(piece.fault("cut", message, "write whole octets"))
+        digits = digits[:-1]
+    return f"{tlv_class:#06x},{tlv_type},0x{digits.lower() or '0'}"
 
 
 _PACKET_TYPE_PARTS = ("ns", "type")
@@ -329,6 +347,10 @@ def read_decap(piece: Piece, reading: Reading) -> ofp.Action:
     reading.only(OF13_UP)
     packet_type = None
     for item in split(piece):
+        if packet_type is not None:
+            extra = item.fault("extra-argument", "decap has one argument", "leave it out")
+            reading.notes.append(extra)
+            break
         if item.key.text != "packet_type":
             raise item.key.unknown(
                 "unknown-argument", "argument of decap", ("packet_type",), "ovs-actions(7)"
@@ -345,8 +367,6 @@ def read_decap(piece: Piece, reading: Reading) -> ofp.Action:
                 raise item.fault(
                     "missing-argument", f"packet_type has no {name}", "write (ns=NS,type=TYPE)"
                 )
-        if numbers["ns"] > 1:
-            raise item.value.fault("bad-number", f"there is no namespace {numbers['ns']}", "0 or 1")
         packet_type = numbers["ns"] << 16 | numbers["type"]
     return ofp.Decap(packet_type)
 
@@ -364,7 +384,7 @@ def read_set_tunnel64(piece: Piece, _: Reading) -> ofp.Action:
 
 def read_set_queue(piece: Piece, _: Reading) -> ofp.Action:
     """`set_queue:QUEUE`."""
-    return ofp.SetQueue(read_number(piece, 32, "the queue"))
+    return ofp.SetQueue(read_signed(piece, 32, "the queue"))
 
 
 def read_write_metadata(piece: Piece, reading: Reading) -> ofp.Action:

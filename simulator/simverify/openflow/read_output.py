@@ -13,7 +13,13 @@ from simverify.openflow.piece import split
 from simverify.openflow.protocol import OF13_UP
 from simverify.openflow.reading import read_table
 from simverify.openflow.subfields import has_long_header, read_subfield, read_target
-from simverify.openflow.values import RESERVED_PORTS, read_decimal, read_number, read_port
+from simverify.openflow.values import (
+    RESERVED_PORTS,
+    read_decimal,
+    read_number,
+    read_port,
+    read_signed,
+)
 from simverify.packet.fields import (
     FIELD,
     OFPP_ALL,
@@ -55,11 +61,15 @@ def output_to(piece: Piece, port: int) -> ofp.Action:
     """Return the action that outputs to a port."""
     if port == OFPP_CONTROLLER:
         return ofp.Controller()
-    if port >= OFPP_MAX and port not in _OUTPUT_PORTS:
+    if not _sends_to(port):
         raise piece.fault(
             "bad-port", f"nothing can be sent to port {piece.text}", "see ovs-actions(7), output"
         )
     return ofp.Output(port)
+
+
+def _sends_to(port: int) -> bool:
+    return port < OFPP_MAX or port in _OUTPUT_PORTS
 
 
 def read_output(piece: Piece, reading: Reading) -> ofp.Action:
@@ -186,7 +196,7 @@ def read_bytes(piece: Piece, what: str) -> bytes:
 
 def read_group(piece: Piece, _: Reading) -> ofp.Action:
     """`group:ID`."""
-    return ofp.Group(read_number(piece, 32, "the group"))
+    return ofp.Group(read_signed(piece, 32, "the group"))
 
 
 def read_resubmit(piece: Piece, reading: Reading) -> ofp.Action:
@@ -254,13 +264,15 @@ def read_clone(piece: Piece, reading: Reading) -> ofp.Action:
     return ofp.Clone(reading.read_nested(piece))
 
 
+_ARGUMENT = re.compile(r"[^, ]+")
+_MEMBERS = re.compile(r"[^: ]*")
+_MEMBER = re.compile(r"[^,\[\] ]+")
+"""ovs-ofctl takes brackets for white space: a list of members may stand in them."""
+
+
 def _arguments(piece: Piece, count: int, form: str) -> list[Piece]:
-    words: list[Piece] = []
-    rest: Piece | None = piece
-    while rest is not None:
-        word, rest = rest.partition(",")
-        words.append(word.strip())
-    if len(words) < count or not piece:
+    words = [piece.cut(*found.span()) for found in _ARGUMENT.finditer(piece.text)]
+    if len(words) < count:
         raise piece.fault("missing-argument", "arguments are missing", f"write {form}")
     return words
 
@@ -271,11 +283,12 @@ def _one_of(piece: Piece, known: tuple[str, ...], what: str) -> str:
     return piece.text
 
 
-def read_multipath(piece: Piece, _: Reading) -> ofp.Action:
+def read_multipath(piece: Piece, reading: Reading) -> ofp.Action:
     """`multipath(FIELDS,BASIS,ALGORITHM,N_LINKS,ARG,DST)`."""
     words = _arguments(piece, 6, "multipath(FIELDS,BASIS,ALGORITHM,N_LINKS,ARG,DST)")
     if len(words) > 6:
-        raise words[6].fault("extra-argument", "multipath has six arguments")
+        extra = words[6].fault("extra-argument", "multipath has six arguments", "leave it out")
+        reading.notes.append(extra)
     n_links = read_decimal(words[3], 17, "the number of links")
     if not 1 <= n_links <= 65536:
         raise words[3].fault("bad-number", "n_links is 1 to 65536")
@@ -317,11 +330,13 @@ def _bundle(piece: Piece, reading: Reading, *, load: bool) -> ofp.Action:
     words = _arguments(piece, 6 if load else 5, form)
     at = 5 if load else 4
     _one_of(words[3], ("ofport",), "type of member")
-    word, first = words[at].partition(":")
-    if word.text not in ("members", "slaves") or first is None:
+    rest = piece.cut(words[at].at - piece.at)
+    word = rest.cut(*_MEMBERS.match(rest.text).span())  # type: ignore[union-attr]
+    if word.text not in ("members", "slaves"):
         raise words[at].fault("missing-argument", "the list of members is missing", f"write {form}")
+    listed = rest.cut(len(word.text) + 1)
     members = tuple(
-        read_port(member, reading.ports) for member in _listed(first, words[at + 1 :]) if member
+        _read_member(listed.cut(*found.span()), reading) for found in _MEMBER.finditer(listed.text)
     )
     dst = _short(words[4]) if load else None
     if dst is not None and dst.width < 16:
@@ -337,6 +352,13 @@ def _bundle(piece: Piece, reading: Reading, *, load: bool) -> ofp.Action:
     )
 
 
+def _read_member(piece: Piece, reading: Reading) -> int:
+    port = read_port(piece, reading.ports)
+    if port != OFPP_NONE and (port == OFPP_CONTROLLER or not _sends_to(port)):
+        raise piece.fault("bad-port", f"{piece.text} cannot be a member", "a port, or LOCAL")
+    return port
+
+
 def _short(piece: Piece) -> ofp.Subfield:
     """Return a destination that has an NXM or OXM header of its own, as these actions need."""
     target = read_target(piece)
@@ -347,16 +369,6 @@ def _short(piece: Piece) -> ofp.Subfield:
             "a field with an NXM or OXM name of the basic classes",
         )
     return target
-
-
-def _listed(first: Piece, rest: list[Piece]) -> list[Piece]:
-    """Return the members of a list, which may stand in brackets."""
-    members = [first.strip(), *rest]
-    if first.text.startswith("[") and members[-1].text.endswith("]"):
-        members[0] = members[0].cut(1)
-        last = members[-1]
-        members[-1] = last.cut(0, len(last.text) - 1)
-    return members
 
 
 def read_sample(piece: Piece, reading: Reading) -> ofp.Action:
@@ -371,9 +383,8 @@ def read_sample(piece: Piece, reading: Reading) -> ofp.Action:
             if key == "probability" and not numbers[key]:
                 raise value.fault("too-small", "a probability of 0 samples nothing")
         elif key == "sampling_port":
-            sampling_port = read_port(value, reading.ports)
-            if sampling_port == OFPP_NONE:
-                sampling_port = None
+            port = read_port(value, reading.ports)
+            sampling_port = None if port == OFPP_NONE else port
         elif key in ("ingress", "egress"):
             direction = key
         else:

@@ -5,11 +5,12 @@ Source: ovs-actions(7).
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from simverify.openflow import actions as ofp
-from simverify.openflow.piece import Fault, only, spans, split
+from simverify.openflow.piece import Fault, Piece, only, spans, split
 from simverify.openflow.read_fields import arrow
 from simverify.openflow.reading import read_table
 from simverify.openflow.subfields import has_long_header, read_subfield, read_target
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from simverify.openflow.action_list import ActionList
-    from simverify.openflow.piece import Item, Piece
+    from simverify.openflow.piece import Item
     from simverify.openflow.reading import Reading
+    from simverify.packet.fields import Field
 
 _CT_WORDS = ("commit", "force", "table", "zone", "nat", "exec", "alg")
 _MAX_PARTS = 100_000
@@ -279,7 +281,7 @@ def read_learn(piece: Piece, reading: Reading) -> ofp.Action:
         if name == "table":
             numbers[name] = read_table(item.value, reading.tables, 254)
         elif name in _LEARN_NUMBERS:
-            read = read_number if name in ("cookie", "limit") else read_decimal
+            read = read_number if name == "cookie" else read_decimal
             numbers[name] = read(item.value, _LEARN_NUMBERS[name], name)
         elif name in ("send_flow_rem", "delete_learned"):
             flags.add(name)
@@ -345,10 +347,29 @@ def _read_source(item: Item, dst: ofp.Subfield, reading: Reading) -> ofp.Subfiel
     if value.text.partition("[")[0] in FIELD:
         return _same_width(value, dst, item)
     if dst.width == dst.field.bits:
+        if dst.field.kind == "tun_flags" and value.text[:1] in ("+", "-"):
+            raise _masked(value)
+        if reading.lenient and (printed := _printed_only(value, dst.field)) is not None:
+            message = "ovs-ofctl prints this, and refuses to read it"
+            reading.notes.append(item.fault("ovs-refuses", message, f"write {printed.text}"))
+            value = printed
         number, mask = read_value(dst.field, value, reading.ports)
         if mask != dst.field.all_ones:
-            raise value.fault(
-                "not-maskable", "a learned match has no mask", "write FIELD[BITS]=VALUE"
-            )
+            raise _masked(value)
         return number
     return read_number(value, dst.width, item.key.text)
+
+
+def _masked(value: Piece) -> Fault:
+    return value.fault("not-maskable", "a learned match has no mask", "write FIELD[BITS]=VALUE")
+
+
+def _printed_only(value: Piece, field: Field) -> Piece | None:
+    """Return what ovs-ofctl reads for a value that it prints of these fields, and does not read."""
+    if field.kind == "packet_type":
+        text = "(0,0)" if value.text == "eth" else value.text.removeprefix("packet_type=")
+    elif field.kind == "ct_state" and value.text.endswith("-[Unknown]"):
+        text = "|".join(re.findall(r"\+(\w+)", value.text)) or "0"
+    else:
+        return None
+    return Piece(text, value.at) if text != value.text else None

@@ -76,8 +76,12 @@ def canonical(
     source = as_source(text, kind)
     match kind:
         case "group":
-            parsed = parse_groups(source, ports=ports, tables=tables, protocol=protocol)
-            return Printer(protocol or "OpenFlow15").group(_one(source, parsed.checked()))
+            parsed = parse_groups(
+                source, ports=ports, tables=tables, protocol=protocol, lenient=False
+            )
+            return Printer(protocol or "OpenFlow15", exact=True).group(
+                _one(source, parsed.checked())
+            )
         case "meter":
             return format_meter(_one(source, parse_meters(source).checked()))
         case "match" | "flow" | "dump":
@@ -87,7 +91,9 @@ def canonical(
             )
             if protocol is None:
                 protocol = "OpenFlow15" if formats & FORMATS["OpenFlow15"] else "OpenFlow10"
-            return Printer(protocol).flow(flow, "dump" if kind == "dump" else "flow")
+            if kind == "dump":
+                return Printer(protocol).flow(flow)
+            return Printer(protocol, exact=True).flow(flow, "flow")
 
 
 def _one(source: Source, found: Sequence[Entry]) -> Entry:

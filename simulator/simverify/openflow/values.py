@@ -49,6 +49,7 @@ FRAGS = {
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*")
 _RANGE = re.compile(r"[0-9]+[-:][0-9]+")
+_LONGEST = (1 << 64) - 1
 _MAC = re.compile(r"[0-9a-fA-F]{1,2}(?::[0-9a-fA-F]{1,2}){5}")
 _FLAG = re.compile(r"([+-])([^+-]*)")
 
@@ -56,10 +57,14 @@ _FLAG = re.compile(r"([+-])([^+-]*)")
 def read_number(piece: Piece, width: int, what: str) -> int:
     """Return an unsigned number of at most `width` bits.
 
+    A negative one is the number of 64 bits that C makes of it.
+
     Raises:
         Fault: no number, or too large.
     """
     text = piece.text
+    if text.startswith("-") and _NUMBER.fullmatch(text, 1):
+        text = f"{-int(text[1:], 0) & _LONGEST:#x}"
     if not _NUMBER.fullmatch(text):
         if not text:
             raise piece.fault("missing-value", f"{what} needs a number")
@@ -77,6 +82,7 @@ def read_number(piece: Piece, width: int, what: str) -> int:
             "too-large", f"a decimal number of more than 64 bits for {what}", "write it with 0x"
         )
     if value >> width:
+        text = piece.text
         largest = (1 << width) - 1
         limit = f"{largest}" if width <= 16 else f"{largest:#x}"
         raise piece.fault(
@@ -118,10 +124,10 @@ def read_port(piece: Piece, ports: Mapping[str, int]) -> int:
         Fault: unknown, or a number that no port can have.
     """
     text = piece.text
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        text = text[1:-1]
-    if text in ports:
-        return ports[text]
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    name = text[1:-1] if quoted else text
+    if name in ports:
+        return ports[name]
     reserved = RESERVED_PORTS.get(text.upper())
     if reserved is not None:
         return reserved
@@ -466,7 +472,7 @@ def write_frag(value: int, mask: int) -> str:
     for word, meaning in FRAGS.items():
         if meaning == (value, mask):
             return word
-    return "<error>"
+    return {(0, 1): "no", (2, 2): "later"}.get((value, mask), "<error>")
 
 
 def write_flags(value: int, mask: int, kind: str, *, whole: bool) -> str:

@@ -10,8 +10,15 @@ from socket import AF_INET, inet_pton
 from typing import TYPE_CHECKING
 
 from simverify.openflow.subfields import read_match_bits
-from simverify.openflow.values import BOUNDS, CUT, octets_mask, read_number, read_value
-from simverify.packet.fields import FIELD, MATCH_FIELDS, OFPP_NONE, SLOT
+from simverify.openflow.values import (
+    BOUNDS,
+    CUT,
+    octets_mask,
+    read_ipv6,
+    read_number,
+    read_value,
+)
+from simverify.packet.fields import FIELD, MATCH_FIELDS, OFPP_MAX, OFPP_NONE, SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,9 +115,14 @@ def _quick(field: Field) -> tuple[int, int, bool, bool] | None:
         return None
     if field.kind not in ("ipv4", "decimal", "hexadecimal"):
         return None
-    if field.name in ("arp_op", "packet_type", "nsh_ttl", "nsh_mdtype", "vlan_tci") or (
-        field.name in CUT or not (field.nxm or field.oxm)
-    ):
+    if field.name in (
+        "ct_nw_proto",
+        "arp_op",
+        "packet_type",
+        "nsh_ttl",
+        "nsh_mdtype",
+        "vlan_tci",
+    ) or (field.name in CUT or not (field.nxm or field.oxm)):
         return None
     return part.slot.index, field.all_ones, field.kind == "ipv4", field.maskable
 
@@ -148,6 +160,20 @@ def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -
     return place(field, number, mask)
 
 
+def printed_address(key: Piece, value: Piece) -> Placed | None:
+    """Return what a mask says that ovs-ofctl prints and takes for a prefix: one with digits first.
+
+    Raises:
+        Fault: it is no address.
+    """
+    field = MATCH_FIELDS.get(key.text)
+    left, right = value.partition("/")
+    if field is None or field.kind != "ipv6" or right is None or ":" not in right.text:
+        return None
+    mask = read_ipv6(right)
+    return place(field, read_ipv6(left) & mask, mask)
+
+
 def _matchable(key: Piece, field: Field) -> None:
     if field.nxm is None and field.oxm is None and field.of10 == "no":
         raise key.fault(
@@ -169,6 +195,8 @@ def _read_bits(key: Piece, value: Piece) -> Placed | None:
             "not-maskable", f"{bits.field.name} is matched whole", f"write {bits.field.name}=..."
         )
     _matchable(key, bits.field)
+    if bits.field.kind == "port32" and number >= OFPP_MAX:
+        number = number & OFPP_NONE if number >> 8 == 0xFFFFFF else OFPP_NONE
     placed = place(bits.field, number << bits.start, mask)
     return tuple((slot, said, about, about) for slot, said, about, _ in placed if about)
 
@@ -188,6 +216,9 @@ def place(field: Field, value: int, mask: int) -> Placed:
             if not mask:
                 return ((_VLAN_TCI, 0, 0, 0xE000),)
             return ((_VLAN_TCI, (value & 7) << 13 | 0x1000, 0xF000, 0xF000),)
+        case "ct_nw_proto" if not value:
+            # Open vSwitch never sends it: the match does not look at the protocol.
+            mask = 0
         case "arp_op":
             # Open vSwitch keeps eight bits of it.
             value &= 0xFF

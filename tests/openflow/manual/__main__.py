@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from simverify.openflow import PROTOCOLS
-from tests.openflow.differential import compare, reason
+from tests.openflow.differential import compare
 from tests.openflow.manual import field_forms, lines
+from tests.openflow.oddities import reason
 
 
 def main() -> None:

@@ -1,0 +1,376 @@
+"""What ovs-ofctl takes that we refuse, or says otherwise: each with the proof that it is that.
+
+A reason holds for a difference only if the text, written as ovs-ofctl is said to read it, has the
+canonical form that ovs-ofctl printed; or if our form, changed as ovs-ofctl is said to print it, is
+that form. Beside these there is what ovs-ofctl refuses to read of what it prints.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from simverify.openflow.piece import Fault, Piece
+from simverify.openflow.subfields import read_subfield
+from simverify.openflow.values import write_value
+from simverify.openflow.words import SHORTHANDS
+from simverify.packet.fields import FIELD, FIELDS
+from simverify.text import InputError
+from tests.openflow.reading import CRASHED, Difference, canonical, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from simverify.text import Diagnostic
+
+_STEPS = 6
+"""How many oddities one text may have."""
+
+
+def reason(difference: Difference) -> str | None:
+    """Return why the two sides differ, where it is known; of several reasons the first."""
+    if difference.theirs.canonical is None:
+        crashed = difference.theirs.why == CRASHED and _HASHED_OPTION.search(difference.text)
+        return CRASHES if crashed else None
+    return _explain(difference, difference.text, _STEPS)
+
+
+_NARROW = [
+    (f"{field.name}={write_value(field, field.all_ones, field.all_ones)}", field.name)
+    for field in FIELDS
+    if field.maskable and field.bits and field.bits != field.octets * 8
+]
+NARROW = "ovs-ofctl prints the whole mask of a field in fields(...) where that is no whole octets"
+_HASHED_OPTION = re.compile(r"fields[=(](?:[^()]*,)?tun_metadata\d+=")
+CRASHES = "ovs-ofctl crashes on a mask of tun_metadata in fields"
+
+
+def _explain(difference: Difference, text: str, steps: int) -> str | None:
+    """Return the reason that mends a text, or what we print for it."""
+    if not steps:
+        return None
+    wrong = errors(difference.kind, text, difference.protocol)
+    if not wrong:
+        return _printed(difference, canonical(difference.kind, text, difference.protocol))
+    for why, codes, mend in MENDED:
+        for error in wrong:
+            if codes and error.code not in codes:
+                continue
+            for mended in mend(difference, text, error):
+                if mended == text:
+                    continue
+                rest = _explain(difference, mended, steps - 1)
+                if rest is not None:
+                    return why
+    if {error.code for error in wrong} <= {"no-usable-protocol", "bad-meter"}:
+        return _forgotten(difference, text)
+    return None
+
+
+def _printed(difference: Difference, ours: str) -> str | None:
+    """Return why ovs-ofctl prints something else than we do; empty where it does not."""
+    theirs = difference.theirs.canonical or ""
+    if theirs == ours:
+        return ""
+    if _TOO_WIDE.search(difference.ours.why) and _ERSPAN.sub("", theirs) == _ERSPAN.sub("", ours):
+        return NO_WIDTH
+    if difference.kind == "group":
+        for word, name in _NARROW:
+            theirs = re.sub(rf"(?<=[=(,]){re.escape(word)}(?=[,)]|$)", name, theirs)
+        if theirs == ours:
+            return NARROW
+    for why, rewrite in PRINTED:
+        if rewrite(ours) == theirs:
+            return why
+    return None
+
+
+def _forgotten(difference: Difference, text: str) -> str | None:
+    """Return the reason, where ovs-ofctl forgot what the version cannot carry."""
+    if difference.kind == "flow":
+        why = FORGETS_LISTS if _NESTED.search(text) else NOT_TCP if _SIX.search(text) else None
+    else:
+        why = FORGETS_BUCKETS if _BUCKETS.search(text) else None
+    if why is None:
+        return None
+    if difference.protocol == "OpenFlow10":
+        text = _EMPTY.sub(r"\1drop", _NOT_IN_10.sub("", text))
+    elif difference.protocol == "OpenFlow13" and difference.kind == "group":
+        text = _METER.sub(_meter_in_13, text)
+    try:
+        ours = canonical(difference.kind, text, difference.protocol, checked=False)
+    except InputError:
+        return None
+    for found in re.finditer(r"mod_nw_dst:([0-9.]+)", text):
+        if found[0] not in difference.text:
+            ours = ours.replace(f"set_field:{found[1]}->ip_dst", found[0])
+    return None if _printed(difference, ours) is None else why
+
+
+_NESTED = re.compile(r"clone\(|write_actions\(|exec\(")
+_SIX = re.compile(r"arp_op=0?x?6\b.*fin_timeout\(")
+_BUCKETS = re.compile(r"bucket.*bucket")
+_NOT_IN_10 = re.compile(r"(?:push_vlan|meter):\w+")
+_ERSPAN = re.compile(r",?tun_erspan_\w+=\w+")
+_TOO_WIDE = re.compile(r"too-large: \w+ does not fit into the \d+ bits of tun_erspan_")
+NO_WIDTH = "ovs-ofctl does not look at the width of a tun_erspan field"
+_EMPTY = re.compile(
+    r"((?:bucket|actions?)=(?:(?:weight|bucket_id|watch_\w+)[:=]\w+,)*),*(?=[, ]*bucket=|$)"
+)
+_METER = re.compile(r"meter:(\w+)")
+NOT_TCP = "ovs-ofctl takes arp_op=6 for TCP, at fin_timeout"
+FORGETS_LISTS = "at a list within an action ovs-ofctl forgets what the version cannot carry"
+FORGETS_BUCKETS = "at a bucket ovs-ofctl forgets what the version cannot carry of the others"
+
+
+def _meter_in_13(found: re.Match[str]) -> str:
+    """Return what a meter of a bucket becomes in OpenFlow 1.3."""
+    number = int(found[1], 0)
+    return "mod_nw_dst:" + ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def _span(error: Diagnostic) -> tuple[int, int]:
+    assert error.span is not None
+    return error.span.start, error.span.end
+
+
+def _replaced(text: str, error: Diagnostic, word: str) -> str:
+    start, end = _span(error)
+    return text[:start] + word + text[end:]
+
+
+def _closed(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    start, _ = _span(error)
+    behind = "bucket" if difference.kind == "group" else "action"
+    found = re.compile(f"[, ]*{behind}").search(text, start + 1)
+    at = found.start() if found else len(text)
+    yield text[:at] + ")" + text[at:]
+
+
+def _in_set(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Leave out the action set of an error, which OpenFlow 1.0 does not send."""
+    if difference.protocol != "OpenFlow10":
+        return
+    start, end = _span(error)
+    whole = error.code == "no-usable-protocol"
+    for found in re.finditer(r"write_actions\(", text):
+        level, at = 1, found.end()
+        while at < len(text) and level:
+            level += {"(": 1, ")": -1}.get(text[at], 0)
+            at += 1
+        if whole or (found.start() <= start and end <= at):
+            left = text[: found.start()] + text[at:].lstrip(",")
+            yield left + "drop" if left.endswith("=") else left
+
+
+def _unmasked(difference: Difference, text: str, _: Diagnostic) -> Iterator[str]:
+    if difference.protocol == "OpenFlow10":
+        yield _MASKED_SET.sub(r"\1\2", text)
+
+
+_MASKED_SET = re.compile(
+    r"(set_field[:=(][^,/]*)/[^,]*(->(?:eth|ip|tcp|udp|nw|dl|tp|vlan|NXM_OF|OXM_OF)_\w+)"
+)
+
+
+def _gone_back(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    if difference.protocol == "OpenFlow10" and "table=" not in text.split("action")[0]:
+        start, end = _span(error)
+        yield text[:start] + re.sub(r"goto_table[:=(](\w+)\)?", r"resubmit(,\1)", text[start:end])
+
+
+def _digits(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Take the decimal digits that a word begins with, as C's atoi does, in 64 bits or fewer."""
+    start, end = _span(error)
+    found = re.match(r"0x[0-9a-f]+", text[start:end])
+    if found:
+        yield _replaced(text, error, found[0])
+    found = re.match(r"0[0-7]+", text[start:end])
+    if found:
+        yield _replaced(text, error, found[0])
+    found = re.match(r"-?[0-9]+", text[start:end])
+    number = int(found[0]) if found else 0
+    for bits in (64, 32, 16, 8):
+        yield _replaced(text, error, str(number & (1 << bits) - 1))
+
+
+def _low_bits(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    start, end = _span(error)
+    try:
+        number = int(text[start:end], 0)
+    except ValueError:
+        return
+    for bits in (64, 32, 20, 16, 8, 6, 4, 1):
+        yield _replaced(text, error, hex(number & (1 << bits) - 1))
+
+
+_OCTETS = re.compile(r"(-?[0-9a-fA-F]+)" + r":(-?[0-9a-fA-F]+)" * 5)
+_QUAD = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
+
+
+def _mac(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    start, end = _span(error)
+    found = _OCTETS.match(text[start:end])
+    if found:
+        yield _replaced(text, error, ":".join(f"{int(o, 16) & 255:02x}" for o in found.groups()))
+
+
+def _address(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    start, end = _span(error)
+    found = _QUAD.match(text[start:end])
+    if found:
+        yield _replaced(text, error, ".".join(str(int(o) & 255) for o in found.groups()))
+
+
+def _token(text: str, at: int) -> tuple[int, int]:
+    start = max(text.rfind(",", 0, at), text.rfind(" ", 0, at)) + 1
+    found = re.compile(r"[, ]|$|action").search(text, at)
+    assert found is not None
+    return start, found.start()
+
+
+def _without(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    start, end = _token(text, _span(error)[0])
+    yield text[:start] + text[end:].lstrip(",")
+
+
+def _bare(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    start, end = _token(text, _span(error)[0])
+    word = re.split("[=:(]", text[start:end], maxsplit=1)[0]
+    if text[start + len(word) : start + len(word) + 1] == "(":
+        end = text.find(")", start) + 1
+    if word in SHORTHANDS:
+        yield text[:start] + word + text[end:]
+
+
+def _packet_type(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    start, end = _span(error)
+    found = re.match(r"\(\w+,\w+\)", text[start:end])
+    if found:
+        yield _replaced(text, error, found[0])
+
+
+_SELECTION = re.compile(
+    r"[\s,]*(?:selection_method(?:_param)?[=:]\w*|fields[=:][^\s,]*"
+    r"|fields\([^()]*(?:\([^()]*\)[^()]*)*\))"
+)
+
+
+def _selection(difference: Difference, text: str, _: Diagnostic) -> Iterator[str]:
+    """Leave out the selection of a group, of which OpenFlow 1.1 to 1.4 have nothing."""
+    if difference.kind == "group" and difference.protocol == "OpenFlow13":
+        yield _SELECTION.sub("", text)
+
+
+def _queued(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Send to any port of a bucket by a queue, as OpenFlow 1.1 and later have it."""
+    start, _ = _span(error)
+    found = re.compile(r"enqueue[:(]([^,:]*)[,:](\w+)\)?").search(text, text.rfind("enq", 0, start))
+    if found and difference.kind == "group" and difference.protocol != "OpenFlow10":
+        queued = f"set_queue:{found[2]},{found[1]},pop_queue"
+        yield text[: found.start()] + queued + text[found.end() :]
+
+
+def _low_octet(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Take the low octet of a port that stands for an ICMP type or code."""
+    start, end = _token(text, _span(error)[0])
+    found = re.fullmatch(r"((?:tp|tcp|udp|sctp)_(?:src|dst)[=:])(\w+)(?:/(\w+))?", text[start:end])
+    if found and not (found[3] and int(found[3], 0) & 0xFF == 0):
+        yield f"{text[:start]}{found[1]}{int(found[2], 0) & 255}{text[end:]}"
+
+
+def _whole_field(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Take some bits of a field that has no masks for all of it."""
+    start, end = _token(text, _span(error)[0])
+    found = re.fullmatch(r"(\w+)\[(\d*)(?:\.\.(\d+))?\]=(\w+)", text[start:end])
+    if found:
+        first = int(found[2] or 0)
+        mask = (1 << int(found[3] or first) - first + 1) - 1 << first
+        field = FIELD[found[1]]
+        for before in _BEFORE:
+            number = int(found[4], 0) << first | before & ~mask
+            yield f"{text[:start]}{field.name}={number}{text[end:]}"
+
+
+_BEFORE = (
+    *(0, 1, 6, 17, 47, 58, 132, 135, 136),
+    *(0x800, 0x806, 0x8035, 0x86DD, 0x8847, 0x8848, 0x88CC, 0x894F),
+)
+"""What the words before may have said of the other bits."""
+
+
+def _narrowed(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Cut the width of a subfield to the six bits that OpenFlow has for it."""
+    start, end = _span(error)
+    try:
+        said = read_subfield(Piece(text[start:end]))
+    except Fault:
+        return
+    code = said.start << 6 | said.width - 1
+    low = code >> 6
+    yield _replaced(text, error, f"{said.field.name}[{low}..{low + (code & 63)}]")
+
+
+def _first_address(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Cut what follows an address of nat(...), and is no port."""
+    start, end = _span(error)
+    found = _QUAD.match(text[start:end])
+    if found:
+        yield text[: start + found.end()] + text[end:]
+
+
+MENDED: tuple[
+    tuple[str, tuple[str, ...], Callable[[Difference, str, Diagnostic], Iterator[str]]], ...
+] = (
+    ("ovs-ofctl closes parentheses at the end of a text", ("unbalanced-parenthesis",), _closed),
+    ("OpenFlow 1.0 has no action set: what is in it is not looked at", (), _in_set),
+    ("ovs-ofctl forgets the mask of a set_field that OpenFlow 1.0 has an action for",
+     ("no-usable-protocol",), _unmasked),
+    ("without a table, OpenFlow 1.0 makes a resubmit of any goto_table", ("backward-goto",),
+     _gone_back),
+    ("ovs-ofctl takes the digits that a word begins with, and 0 for none",
+     ("bad-number", "too-large", "missing-value", "unknown-port"), _digits),
+    ("ovs-ofctl takes the low bits of a number that is too large", ("too-large",), _low_bits),
+    ("ovs-ofctl does not look at digits that are too many in an address, nor behind it",
+     ("bad-mac",), _mac),
+    ("ovs-ofctl does not look at digits that are too many in an address, nor behind it",
+     ("bad-address",), _address),
+    ("ovs-ofctl takes a field without a value for none", ("missing-value",), _without),
+    ("ovs-ofctl does not look at a value after a word such as ip", ("unknown-field",), _bare),
+    ("ovs-ofctl does not look at what follows a packet_type", ("bad-packet-type",), _packet_type),
+    ("ovs-ofctl cuts the width of a subfield of more than 64 bits", ("too-wide",), _narrowed),
+    ("ovs-ofctl does not look at what follows an address in nat(...)",
+     ("bad-address", "bad-range"), _first_address),
+    ("OpenFlow 1.1 to 1.4 have no selection_method: it is not looked at", (), _selection),
+    ("in a bucket ovs-ofctl queues for any port", ("bad-port",), _queued),
+    ("ovs-ofctl cuts a port that stands for an ICMP type", ("missing-prerequisite",), _low_octet),
+    ("of a field without masks ovs-ofctl matches all bits, where some are given",
+     ("not-maskable",), _whole_field),
+)  # fmt: skip
+"""What ovs-ofctl reads and we refuse: why, our errors, and what it takes the text for."""
+
+
+def _nat_into_exec(text: str) -> str:
+    """Move each nat(...) that stands before an exec(...) into it."""
+    return re.sub(r",(nat(?:\((?:[^()]|\[[^\]]*\])*\))?),exec\(((?:[^()]|\([^()]*\))*)\)",
+                  r",exec(\2,\1)", text)  # fmt: skip
+
+
+def _whole_octets(text: str) -> str:
+    """Drop the half octet that an NSH TLV ends with."""
+    return re.sub(
+        r"(tlv\([^()]*,0x)([0-9a-f]*)\)", lambda f: f"{f[1]}{f[2][: len(f[2]) // 2 * 2]})", text
+    )
+
+
+PRINTED: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("ovs-ofctl puts nat(...) after exec(...) into it", _nat_into_exec),
+    ("ovs-ofctl drops the half octet that an NSH TLV ends with", _whole_octets),
+)
+"""What ovs-ofctl prints otherwise: why, and its form of ours."""
+
+REASONS = frozenset({
+    *(why for why, _, _ in MENDED), *(why for why, _ in PRINTED),
+    FORGETS_LISTS, FORGETS_BUCKETS, NO_WIDTH, CRASHES, NOT_TCP, NARROW,
+})  # fmt: skip
+"""All that there is, as docs/language.md has it."""
