@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from simverify.openflow.flow_line import FLAGS
 from simverify.openflow.piece import Fault, Piece
 from simverify.openflow.subfields import read_subfield
 from simverify.openflow.values import write_value
@@ -23,15 +24,14 @@ if TYPE_CHECKING:
 
     from simverify.text import Diagnostic
 
-_STEPS = 6
+_STEPS = 8
 """How many oddities one text may have."""
 
 
 def reason(difference: Difference) -> str | None:
     """Return why the two sides differ, where it is known; of several reasons the first."""
     if difference.theirs.canonical is None:
-        crashed = difference.theirs.why == CRASHED and _HASHED_OPTION.search(difference.text)
-        return CRASHES if crashed else None
+        return _refused(difference)
     return _explain(difference, difference.text, _STEPS)
 
 
@@ -41,7 +41,24 @@ _NARROW = [
     if field.maskable and field.bits and field.bits != field.octets * 8
 ]
 NARROW = "ovs-ofctl prints the whole mask of a field in fields(...) where that is no whole octets"
+
+
+def _refused(difference: Difference) -> str | None:
+    """Return why ovs-ofctl refuses what we read."""
+    if difference.theirs.why == CRASHED and _HASHED_OPTION.search(difference.text):
+        return CRASHES
+    if difference.protocol == "OpenFlow11" and _WHOLE_TAG.search(difference.text):
+        return NO_TAG if "MATCH_INCONSISTENT" in difference.theirs.why else None
+    return None
+
+
+_WHOLE_TAG = re.compile(r"set_field:\w+(?:/0xffff)?->vlan_tci|load:\w+->vlan_tci\[\]")
+NO_TAG = "OpenFlow 1.1 has no vlan_tci to write, and no tag to take off where none is matched"
+NO_ECN = "ovs-ofctl forgets nw_ecn in OpenFlow 1.1"
 _HASHED_OPTION = re.compile(r"fields[=(](?:[^()]*,)?tun_metadata\d+=")
+NO_NAME = (
+    "ovs-ofctl makes in_port of dl_vlan, and nothing of skb_priority and the like, in an action"
+)
 CRASHES = "ovs-ofctl crashes on a mask of tun_metadata in fields"
 
 
@@ -74,6 +91,13 @@ def _printed(difference: Difference, ours: str) -> str | None:
         return ""
     if _TOO_WIDE.search(difference.ours.why) and _ERSPAN.sub("", theirs) == _ERSPAN.sub("", ours):
         return NO_WIDTH
+    if difference.kind == "group" and difference.ours.why.startswith(("bad-port", "bad-meter")):
+        theirs = _NO_METER.sub("meter:1", _NO_PORT.sub("output(port=1", theirs))
+    theirs = _LARGER.sub(r"\1NXM_NX_REG0[0]", theirs) if _LARGER.search(ours) else theirs
+    if theirs == ours or (_GROUP.match(ours) and _GROUP.sub("group_id=1", theirs) == ours):
+        return ""
+    if difference.protocol == "OpenFlow11" and theirs == re.sub(r"[, ]nw_ecn=\d", "", ours):
+        return NO_ECN
     if difference.kind == "group":
         for word, name in _NARROW:
             theirs = re.sub(rf"(?<=[=(,]){re.escape(word)}(?=[,)]|$)", name, theirs)
@@ -111,7 +135,7 @@ _NESTED = re.compile(r"clone\(|write_actions\(|exec\(")
 _SIX = re.compile(r"arp_op=0?x?6\b.*fin_timeout\(")
 _BUCKETS = re.compile(r"bucket.*bucket")
 _NOT_IN_10 = re.compile(r"(?:push_vlan|meter):\w+")
-_ERSPAN = re.compile(r",?tun_erspan_\w+=\w+")
+_ERSPAN = re.compile(r",?(?:set_field:\w+(?:/\w+)?->tun_erspan_\w+|tun_erspan_\w+=\w+)")
 _TOO_WIDE = re.compile(r"too-large: \w+ does not fit into the \d+ bits of tun_erspan_")
 NO_WIDTH = "ovs-ofctl does not look at the width of a tun_erspan field"
 _EMPTY = re.compile(
@@ -164,7 +188,7 @@ def _in_set(difference: Difference, text: str, error: Diagnostic) -> Iterator[st
 
 
 def _unmasked(difference: Difference, text: str, _: Diagnostic) -> Iterator[str]:
-    if difference.protocol == "OpenFlow10":
+    if difference.protocol in ("OpenFlow10", "OpenFlow11"):
         yield _MASKED_SET.sub(r"\1\2", text)
 
 
@@ -185,6 +209,7 @@ def _digits(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
     found = re.match(r"0x[0-9a-f]+", text[start:end])
     if found:
         yield _replaced(text, error, found[0])
+        yield _replaced(text, error, str(int(found[0], 16)))
     found = re.match(r"0[0-7]+", text[start:end])
     if found:
         yield _replaced(text, error, found[0])
@@ -239,7 +264,7 @@ def _bare(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
     word = re.split("[=:(]", text[start:end], maxsplit=1)[0]
     if text[start + len(word) : start + len(word) + 1] == "(":
         end = text.find(")", start) + 1
-    if word in SHORTHANDS:
+    if word in SHORTHANDS or word in FLAGS:
         yield text[:start] + word + text[end:]
 
 
@@ -258,8 +283,59 @@ _SELECTION = re.compile(
 
 def _selection(difference: Difference, text: str, _: Diagnostic) -> Iterator[str]:
     """Leave out the selection of a group, of which OpenFlow 1.1 to 1.4 have nothing."""
-    if difference.kind == "group" and difference.protocol == "OpenFlow13":
+    if difference.kind == "group" and difference.protocol not in ("OpenFlow10", "OpenFlow15"):
         yield _SELECTION.sub("", text)
+
+
+def _other_field(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Take in_port for a field that OpenFlow has no name for."""
+    yield _replaced(text, error, "in_port")
+
+
+def _zone(_: Difference, text: str, __: Diagnostic) -> Iterator[str]:
+    """Take the number that a subfield's bits are sent as for a zone."""
+    for found in re.finditer(r"zone=\w+\[(\d+)\.\.(\d+)\]", text):
+        first, last = int(found[1]), int(found[2])
+        yield f"{text[: found.start()]}zone={first << 6 | last - first}{text[found.end() :]}"
+
+
+def _any_group(_: Difference, text: str, __: Diagnostic) -> Iterator[str]:
+    """Take a group that a switch has for one that it cannot have."""
+    yield _GROUP.sub("group_id=1", text)
+
+
+_GROUP = re.compile(r"group_id=\w+")
+
+
+def _no_method(_: Difference, text: str, __: Diagnostic) -> Iterator[str]:
+    yield re.sub(r"[\s,]*selection_method=(?=[\s,]|$)", "", text)
+
+
+def _once(_: Difference, text: str, __: Diagnostic) -> Iterator[str]:
+    """Leave out a nat that stands before another one."""
+    yield re.sub(r"(?<=[(,])(nat(?:\([^()]*\))?),(?=\1[,)])", "", text)
+
+
+def _register(_: Difference, text: str, __: Diagnostic) -> Iterator[str]:
+    """Write to a register instead of a field that may not be there."""
+    yield _LARGER.sub(r"\1reg0[0]", text)
+
+
+_LARGER = re.compile(r"(check_pkt_larger\(\w+\)->)\w+\[\d+\]")
+
+
+def _reason(_: Difference, text: str, __: Diagnostic) -> Iterator[str]:
+    yield text.replace("reason=)", "reason=no_match)")
+
+
+def _in_bucket(difference: Difference, text: str, __: Diagnostic) -> Iterator[str]:
+    """Take a port and a meter that there are for those that there are not."""
+    if difference.kind == "group":
+        yield _NO_METER.sub("meter:1", _NO_PORT.sub("output(port=1", text))
+
+
+_NO_PORT = re.compile(r"output\(port=(?:429496\d+|6553\d|65[2-5]\d\d)(?!\d)")
+_NO_METER = re.compile(r"meter[:=](?:0x0+|0|0xf{7}[d-f]|429496729[3-5])(?!\w)")
 
 
 def _queued(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
@@ -312,11 +388,15 @@ def _narrowed(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
 
 
 def _first_address(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
-    """Cut what follows an address of nat(...), and is no port."""
+    """Cut what follows an address of nat(...), and is no port; or all that is no address."""
     start, end = _span(error)
     found = _QUAD.match(text[start:end])
     if found:
         yield text[: start + found.end()] + text[end:]
+    if "nat(" in text[:start]:
+        colon = text.rfind(":", 0, start + 1)
+        yield text[:colon] + text[end:]
+        yield text[: text.rfind("=", 0, start + 1)] + re.sub(r"^[^,)]*", "", text[end:])
 
 
 MENDED: tuple[
@@ -324,7 +404,7 @@ MENDED: tuple[
 ] = (
     ("ovs-ofctl closes parentheses at the end of a text", ("unbalanced-parenthesis",), _closed),
     ("OpenFlow 1.0 has no action set: what is in it is not looked at", (), _in_set),
-    ("ovs-ofctl forgets the mask of a set_field that OpenFlow 1.0 has an action for",
+    ("ovs-ofctl forgets the mask of a set_field that OpenFlow 1.0 and 1.1 have an action for",
      ("no-usable-protocol",), _unmasked),
     ("without a table, OpenFlow 1.0 makes a resubmit of any goto_table", ("backward-goto",),
      _gone_back),
@@ -340,8 +420,20 @@ MENDED: tuple[
     ("ovs-ofctl does not look at what follows a packet_type", ("bad-packet-type",), _packet_type),
     ("ovs-ofctl cuts the width of a subfield of more than 64 bits", ("too-wide",), _narrowed),
     ("ovs-ofctl does not look at what follows an address in nat(...)",
-     ("bad-address", "bad-range"), _first_address),
+     ("bad-address", "bad-range", "too-large"), _first_address),
     ("OpenFlow 1.1 to 1.4 have no selection_method: it is not looked at", (), _selection),
+    (NO_NAME,
+     ("unsendable-field",), _other_field),
+    ("ovs-ofctl makes a number of a zone's field whose name is an experimenter's",
+     ("unsendable-field", "bad-field", "width-mismatch"), _zone),
+    ("ovs-ofctl does not ask whether check_pkt_larger's field is there", ("missing-prerequisite",),
+     _register),
+    ("ovs-ofctl sends groups that no switch takes", ("bad-number", "bad-group"), _any_group),
+    ("ovs-ofctl takes no selection_method for none", ("unknown-method",), _no_method),
+    ("ovs-ofctl puts a second nat(...) into exec(...)", ("duplicate-argument",), _once),
+    ("ovs-ofctl takes no reason of controller(...) for one", ("missing-value",), _reason),
+    ("ovs-ofctl does not look at ports and meters of a bucket", ("bad-port", "bad-meter"),
+     _in_bucket),
     ("in a bucket ovs-ofctl queues for any port", ("bad-port",), _queued),
     ("ovs-ofctl cuts a port that stands for an ICMP type", ("missing-prerequisite",), _low_octet),
     ("of a field without masks ovs-ofctl matches all bits, where some are given",
@@ -356,6 +448,30 @@ def _nat_into_exec(text: str) -> str:
                   r",exec(\2,\1)", text)  # fmt: skip
 
 
+def _nat_again(text: str) -> str:
+    """Put a nat that is there a second time into exec(...)."""
+    return re.sub(r"(nat(?:\([^()]*\))?)(?=[,)])", r"\1,exec(\1)", text, count=1)
+
+
+def _port_written(text: str) -> str:
+    return re.sub(
+        r"load:(\w+)->NXM_OF_IN_PORT\[\]", lambda f: f"set_field:{int(f[1], 0)}->in_port", text
+    )
+
+
+def _tag_in_11(text: str) -> str:
+    """Write the parts of a VLAN tag, or take it off."""
+    found = re.search(r"load:(\w+)->NXM_OF_VLAN_TCI\[\]", text)
+    if not found:
+        return text
+    value = int(found[1], 0)
+    words = "pop_vlan"
+    if value & 0x1000:
+        push = "" if "dl_vlan" in text.split("actions=")[0] else "push_vlan:0x8100,"
+        words = f"{push}set_vlan_vid:{value & 0xFFF},set_vlan_pcp:{value >> 13}"
+    return text[: found.start()] + words + text[found.end() :]
+
+
 def _whole_octets(text: str) -> str:
     """Drop the half octet that an NSH TLV ends with."""
     return re.sub(
@@ -365,12 +481,26 @@ def _whole_octets(text: str) -> str:
 
 PRINTED: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("ovs-ofctl puts nat(...) after exec(...) into it", _nat_into_exec),
+    ("ovs-ofctl puts a second nat(...) into exec(...)", _nat_again),
+    (
+        NO_NAME,
+        _port_written,
+    ),
+    (
+        "ovs-ofctl takes no reason of controller(...) for one",
+        lambda text: text.replace("reason=no_match", "reason="),
+    ),
+    (
+        "ovs-ofctl makes goto_table:255 a resubmit(,) in OpenFlow 1.0, and reads neither",
+        lambda text: text.replace("resubmit(,255)", "resubmit(,)"),
+    ),
+    ("OpenFlow 1.1 has no vlan_tci to write: ovs-ofctl sends what is like it", _tag_in_11),
     ("ovs-ofctl drops the half octet that an NSH TLV ends with", _whole_octets),
 )
 """What ovs-ofctl prints otherwise: why, and its form of ours."""
 
 REASONS = frozenset({
     *(why for why, _, _ in MENDED), *(why for why, _ in PRINTED),
-    FORGETS_LISTS, FORGETS_BUCKETS, NO_WIDTH, CRASHES, NOT_TCP, NARROW,
+    FORGETS_LISTS, FORGETS_BUCKETS, NO_WIDTH, CRASHES, NOT_TCP, NARROW, NO_ECN, NO_TAG,
 })  # fmt: skip
 """All that there is, as docs/language.md has it."""

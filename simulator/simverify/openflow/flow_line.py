@@ -55,6 +55,9 @@ _LETTERS = re.compile(r"action[^=]*=")
 Command = Literal["add", "modify", "delete", "match"]
 """What a flow's text is for: `match` has nothing but the match."""
 
+_NEVER_OLD = {SLOT["packet_type"].index, SLOT["ct_nw_proto"].index}
+"""Slots that OpenFlow 1.0 and 1.1 cannot match, even where a word says nothing of them."""
+
 _HEAVY = {SLOT[name].index for name in ("packet_type", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4")}
 """Slots whose words take the longer way each time: they change what all others mean."""
 FLAG_FORMATS = {
@@ -402,7 +405,7 @@ class FlowReader:
                     options.add(about_option)
                 for slot, value, mask, about in word:
                     where[slot] = item
-                    if slot in _HEAVY:
+                    if (slot in _HEAVY and mask) or slot in _NEVER_OLD:
                         carried &= NXM_ANY | OXM
                     _merge(terms, slot, value, mask, about)
         except Fault as fault:
@@ -431,6 +434,8 @@ class FlowReader:
         settled = self._settler.settle(terms)
         for slot in settled.dropped:
             warnings.append(misplaced(slot, where, text, refused=False))
+            if slot in terms:
+                carried &= match_formats([self._settler.term(slot, *terms[slot])])
         for slot in settled.refused:
             faults.append(misplaced(slot, where, text, refused=True))
         for slot, new in settled.taken:

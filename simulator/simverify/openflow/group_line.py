@@ -183,7 +183,10 @@ def _read_mask(item: Item, field: Field) -> int:
     else:
         mask, full = read_value(field, item.value, {}, loose=True)
         whole = mask == field.all_ones or (field.maskable and full == field.all_ones)
-    if not mask:
+    if "/" in item.value.text:
+        advice = "write the mask alone"
+        raise item.value.fault("bad-mask", "what stands behind a field is its mask", advice)
+    if not mask and not field.name.startswith("tun_metadata"):
         raise item.fault("empty-mask", f"nothing of {field.name} would be looked at")
     if not whole:
         advice = f"write {field.name} alone" if not field.maskable else "write its bits alone"
@@ -235,7 +238,7 @@ def read_bucket(
                     raise value.fault("bad-bucket", f"there is no bucket {bucket_id}")
             case "watch_port":
                 watch_port = _watched_port(value, ports)
-                watches = item
+                watches = watches if watch_port is None else item
             case "watch_group":
                 watch_group = _watched_group(value)
                 watches = item

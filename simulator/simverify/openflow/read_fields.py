@@ -254,11 +254,17 @@ def read_mpls_ttl(piece: Piece, _: Reading) -> ofp.Action:
     return ofp.SetMpls("ttl", read_number(piece, 8, "an MPLS TTL"))
 
 
+_ID = re.compile(r"[^, ]+")
+
+
 def read_dec_ttl(piece: Piece, reading: Reading) -> ofp.Action:
     """`dec_ttl`, `dec_ttl(ID,...)`; `dec_ttl()`, which dumps have, ovs-ofctl reads as `dec_ttl`."""
     if not piece and not (reading.opened and reading.lenient):
         return ofp.DecTtl()
-    ids = tuple(read_decimal(item.key, 16, "a controller's id") for item in split(piece))
+    ids = tuple(
+        read_decimal(piece.cut(*found.span()), 16, "a controller's id")
+        for found in _ID.finditer(piece.text)
+    )
     if piece and not ids:
         raise piece.fault("missing-argument", "no controller's id in it", "write dec_ttl")
     return ofp.DecTtl(ids)

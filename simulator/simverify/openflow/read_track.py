@@ -43,6 +43,9 @@ def read_ct(piece: Piece, reading: Reading) -> ofp.Action:
             if len(reading.parts) < _MAX_PARTS:
                 reading.parts[token] = part
         name, value = cast("tuple[str, Any]", part)
+        if name == "nat" and name in said:
+            second = piece.cut(start, end)
+            raise second.fault("duplicate-argument", "nat is there twice", "once is enough")
         if name == "exec":
             at = start + len("exec(")
             if "exec" in said:

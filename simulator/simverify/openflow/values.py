@@ -63,6 +63,8 @@ def read_number(piece: Piece, width: int, what: str) -> int:
         Fault: no number, or too large.
     """
     text = piece.text
+    if text.startswith("+") and _NUMBER.fullmatch(text, 1):
+        text = text[1:]
     if text.startswith("-") and _NUMBER.fullmatch(text, 1):
         text = f"{-int(text[1:], 0) & _LONGEST:#x}"
     if not _NUMBER.fullmatch(text):
