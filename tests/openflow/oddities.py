@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from simverify.openflow.flow_line import FLAGS
+from simverify.openflow.meant import FLAGS
 from simverify.openflow.piece import Fault, Piece
 from simverify.openflow.subfields import read_subfield
 from simverify.openflow.values import write_value
@@ -416,7 +416,8 @@ MENDED: tuple[
     ("ovs-ofctl does not look at digits that are too many in an address, nor behind it",
      ("bad-address",), _address),
     ("ovs-ofctl takes a field without a value for none", ("missing-value",), _without),
-    ("ovs-ofctl does not look at a value after a word such as ip", ("unknown-field",), _bare),
+    ("ovs-ofctl does not look at a value after a word such as ip", ("unknown-field", "extra-value"),
+     _bare),
     ("ovs-ofctl does not look at what follows a packet_type", ("bad-packet-type",), _packet_type),
     ("ovs-ofctl cuts the width of a subfield of more than 64 bits", ("too-wide",), _narrowed),
     ("ovs-ofctl does not look at what follows an address in nat(...)",
