@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Address
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from simverify.network import Machine, Topology
 from simverify.packet.fields import SLOT
-from simverify.session import Overrides
+from simverify.proof.endpoints import endpoints_of, read_endpoints
+from simverify.proof.pairs import all_pairs, order_variables, receivers_of
+from simverify.proof.standing import Standing
+from simverify.session import Overrides, load
 from simverify.session.pairs import pairs
+from simverify.space import Space
 from tests.cli.command import run
 from tests.corpora.all_pairs import write_node
 from tests.corpora.shared import shared
+from tests.proof.test_standing import assert_equal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +131,31 @@ def test_a_wrong_endpoint_is_a_located_error(tmp_path: Path, row: str, message: 
     assert done.returncode == 2
     assert message in done.stderr
     assert "wrong.yaml:4:" in done.stderr
+
+
+def test_flows_of_a_node_that_go_and_come_back_are_followed(tmp_path: Path) -> None:
+    """Some of a recorded Node's own: after each, what running all anew gives."""
+    _, endpoint_file = write_node(shared("antrea-agent/tiny"), tmp_path)
+    network = load(tmp_path / "network.yaml", Overrides(order="file"))
+    endpoints = endpoints_of(read_endpoints(endpoint_file).rows, network.topology)
+    space = Space()
+    order_variables(space)
+
+    def machine(topology: Topology) -> Machine:
+        return Machine(topology, "file", space=space, receivers=receivers_of(endpoints))
+
+    topology = network.topology
+    standing = Standing(machine(topology), endpoints)
+    for flow in Random(8).sample(topology.elements["br-int"].pipeline.flows(), 4):
+        for back in (False, True):
+            element = topology.elements["br-int"]
+            pipeline = element.pipeline.copy()
+            if back:
+                pipeline.add_flow(flow)
+            else:
+                pipeline.tables[flow.table].remove(flow)
+            topology = Topology({"br-int": replace(element, pipeline=pipeline)}, ())
+            standing.change(topology)
+            anew = all_pairs(machine(topology), endpoints)
+            for found, wanted in zip(standing.matrices, anew, strict=True):
+                assert_equal(found, wanted)

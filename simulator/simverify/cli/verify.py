@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     "--all-pairs", is_flag=True, help="Ask for every pair of endpoints of a switch, not for cases."
 )
 @click.option("--endpoints", metavar="FILE", help="Who is behind the ports, for --all-pairs.")
+@click.option(
+    "--then",
+    "then",
+    multiple=True,
+    metavar="FILE",
+    help="With --all-pairs: apply this change script afterwards, and say what it changes.",
+)
 @click.option("--explain", is_flag=True, help="Show a conversation of the proved cases, too.")
 @click.option("--strict", is_flag=True, help="Judge the bare verdicts: all are to be proved.")
 @output("text", "json", "junit")
@@ -37,6 +44,7 @@ def command(
     timings: bool,
     all_pairs: bool,
     endpoints: str | None,
+    then: tuple[str, ...],
     explain: bool,
     strict: bool,
     form: str,
@@ -65,7 +73,9 @@ def command(
             raise click.UsageError(
                 "--all-pairs takes one NETWORK at most, and no option that chooses or limits cases"
             )
-        return _all_pairs(endpoints, cases, overrides, form, target, quiet=quiet)
+        return _all_pairs(endpoints, cases, overrides, then, form, target, quiet=quiet)
+    if then:
+        raise click.UsageError("--then goes with --all-pairs")
     progress, missing = Progress("cases", quiet=quiet), 0
     try:
         found = session.verify(
@@ -103,19 +113,31 @@ def _all_pairs(
     endpoints: str,
     networks: tuple[str, ...],
     overrides: Overrides,
+    then: tuple[str, ...],
     form: str,
     target: str | None,
     *,
     quiet: bool,
 ) -> int:
     """Answer --all-pairs."""
-    from simverify.report.forms import pairs_report
-    from simverify.session.pairs import pairs
+    from simverify.report.forms import followed_report, pairs_report
+    from simverify.session.pairs import Following, pairs
 
-    found = pairs(endpoints, overrides, network=networks[0] if networks else None)
-    warn(found.network.warnings, quiet=quiet)
-    write(pairs_report(found, form, quiet=quiet), target)
-    return found.exit_code
+    network = networks[0] if networks else None
+    if not then:
+        found = pairs(endpoints, overrides, network=network)
+        warn(found.network.warnings, quiet=quiet)
+        write(pairs_report(found, form, quiet=quiet), target)
+        return found.exit_code
+    following = Following(endpoints, overrides, network=network)
+    warn(following.network.warnings, quiet=quiet)
+    first = pairs_report(following.pairs, form, quiet=quiet)
+    changes = []
+    for script in then:
+        changes.append((script, following.apply(script)))
+        warn(following.network.warnings, quiet=quiet)
+    write(followed_report(first, changes, form), target)
+    return following.pairs.exit_code
 
 
 __all__ = ["command"]

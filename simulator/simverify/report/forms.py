@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simverify.change.gate import GateResult
+    from simverify.proof.standing import Update
     from simverify.proof.trace import Trace
     from simverify.proof.verdict import Verification
     from simverify.session import Network, Overrides
@@ -56,6 +60,19 @@ def pairs_report(found: AllPairs, form: str, *, quiet: bool = False) -> str:
     from simverify.report.pairs import pairs_text
 
     return pairs_text(found, quiet=quiet)
+
+
+def followed_report(first: str, changes: Sequence[tuple[str, Sequence[Update]]], form: str) -> str:
+    """Return `first`, a report of all pairs, with what each change after it does."""
+    if form == "json":
+        from simverify.report.json import render
+        from simverify.report.updates import updates_json
+
+        whole = json.loads(first)
+        return render(whole | {"changes": [updates_json(*change) for change in changes]})
+    from simverify.report.updates import updates_text
+
+    return "\n".join((first, *(updates_text(*change) for change in changes)))
 
 
 def gate_report(

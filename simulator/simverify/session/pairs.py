@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from simverify.network import Machine
 from simverify.proof.endpoints import endpoints_of, read_endpoints
 from simverify.proof.pairs import PROTOCOLS, all_pairs, order_variables, receivers_of
-from simverify.session.network import LARGE_SPACE, load
+from simverify.proof.standing import Standing
+from simverify.session.network import LARGE_SPACE, Network, load
 from simverify.space import Space
 from simverify.text import Diagnostic, InputError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simverify.proof.pairs import Endpoint, Matrix, Protocol
-    from simverify.session.network import Network
+    from simverify.proof.standing import Update
     from simverify.session.overrides import Overrides
 
 
@@ -60,6 +61,75 @@ def pairs(
     Raises:
         InputError: with what is wrong in the files.
     """
+    network, endpoints, machine = _prepared(path, overrides, network)
+    matrices: list[Matrix] = []
+    try:
+        matrices.extend(all_pairs(machine, endpoints, protocols))
+    except MemoryError:
+        raise _no_room(path, protocols[len(matrices)]) from None
+    return AllPairs(network, endpoints, tuple(matrices))
+
+
+class Following:
+    """All pairs of a switch that is changed by scripts, one after another.
+
+    After each only the requests that the change concerns are run again.
+
+    Args:
+        path: the endpoint file.
+        overrides: what to put over the network, if it is read from a file.
+        network: or its file; None is the one that the endpoint file names.
+        protocols: what is sent.
+
+    Raises:
+        InputError: with what is wrong in the files.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        overrides: Overrides,
+        *,
+        network: Network | str | Path | None = None,
+        protocols: Sequence[Protocol] = PROTOCOLS,
+    ) -> None:
+        self._path, self._overrides = path, overrides
+        self.network, self.endpoints, machine = _prepared(path, overrides, network)
+        try:
+            self._standing = Standing(machine, self.endpoints, protocols)
+        except MemoryError:
+            raise _no_room(path, "a protocol") from None
+
+    @property
+    def pairs(self) -> AllPairs:
+        """The matrices as they are now."""
+        return AllPairs(self.network, self.endpoints, tuple(self._standing.matrices))
+
+    def apply(self, script: str | Path) -> Sequence[Update]:
+        """Apply a change script; return what it changes, for each protocol.
+
+        Raises:
+            InputError: the script cannot be read or applied; the switch is what it was.
+        """
+        from simverify.change.apply import apply_script
+        from simverify.change.read import read_scripts
+
+        spec, pipelines = self.network.spec, self.network.pipelines
+        said: list[Diagnostic] = []
+        for one in read_scripts((Path(script),), self._overrides.variables):
+            changed = apply_script(one, spec, pipelines)
+            spec, pipelines = changed.spec, dict(changed.pipelines)
+            said.extend(changed.diagnostics)
+        network = Network(spec, pipelines, self.network.order, said)
+        updates = self._standing.change(network.topology, self.endpoints)
+        self.network = network
+        return updates
+
+
+def _prepared(
+    path: str | Path, overrides: Overrides, network: Network | str | Path | None
+) -> tuple[Network, tuple[Endpoint, ...], Machine]:
+    """Return a network, the endpoints of a file, and the machine for them."""
     file = read_endpoints(Path(path))
     if network is None:
         if file.network is None:
@@ -75,13 +145,10 @@ def pairs(
     space = Space(LARGE_SPACE)
     order_variables(space)
     machine = Machine(topology, network.order, space=space, receivers=receivers_of(endpoints))
-    matrices: list[Matrix] = []
-    try:
-        matrices.extend(all_pairs(machine, endpoints, protocols))
-    except MemoryError:
-        message = f"the sets of {protocols[len(matrices)]} need more room than there is"
-        advice = "ask for fewer endpoints, or give those behind which any may be their addresses"
-        raise InputError(
-            [Diagnostic("error", "no-room", message, place=str(path), help=advice)]
-        ) from None
-    return AllPairs(network, endpoints, tuple(matrices))
+    return network, endpoints, machine
+
+
+def _no_room(path: str | Path, what: str) -> InputError:
+    message = f"the sets of {what} need more room than there is"
+    advice = "ask for fewer endpoints, or give those behind which any may be their addresses"
+    return InputError([Diagnostic("error", "no-room", message, place=str(path), help=advice)])
