@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
+from simverify.engine.bridge import Bridge
 from simverify.engine.patch import revised
 from simverify.engine.sharing import mentions, names
 from simverify.openflow.pipeline import FlowTable
@@ -12,7 +13,6 @@ from simverify.openflow.pipeline import FlowTable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from simverify.engine.bridge import Bridge
     from simverify.engine.difference import Difference
     from simverify.engine.program import Compiler
     from simverify.engine.table import Table
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from simverify.openflow.pipeline import Pipeline
     from simverify.space import Set, Space
 
-_SAME = (
-    *("index", "name", "tracker", "no_flood", "fdb", "learns", "gathers", "frags", "vlans"),
-    *("fdb_whole", "tunnels", "tlv_map", "learns_macs", "vlan_limit", "tells_misses"),
-)
+_FOLLOWED = ("tables", "groups", "ports", "terminals", "down")
+_SAME = tuple(f.name for f in fields(Bridge) if f.name not in _FOLLOWED)
 """What of a bridge has to stay, for packets that meet nothing else that changed to go as before."""
 
 
