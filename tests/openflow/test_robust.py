@@ -4,23 +4,57 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simverify.openflow import parse_flows, parse_groups, parse_meters
-from simverify.text import Source
+from simverify.openflow import (
+    parse_bundle,
+    parse_flow_mods,
+    parse_flows,
+    parse_group_mods,
+    parse_groups,
+    parse_meters,
+)
+from simverify.openflow.rewrite import rewrite
+from simverify.text import InputError, Source
 from tests.openflow.generate import Generator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simverify.text import Diagnostic
+
+
+def _diagnostics(text: str) -> Iterator[Diagnostic]:
+    """Yield what every reader says of a text."""
+    source = Source("text", text)
+    for parsed in (
+        parse_flows(source),
+        parse_flows(source, protocol="OpenFlow11", lenient=False),
+        parse_groups(source, protocol="OpenFlow13"),
+        parse_meters(source),
+        parse_bundle(source),
+        parse_flow_mods(source, "delete"),
+        parse_group_mods(source),
+    ):
+        yield from parsed.diagnostics
+    with suppress(InputError):
+        rewrite(source)
 
 
 def _read(text: str) -> int:
-    source = Source("text", text)
+    """Return how many diagnostics there are; each is short, and its place is one of the text."""
     count = 0
-    for parsed in (parse_flows(source), parse_groups(source), parse_meters(source)):
-        for diagnostic in parsed.diagnostics:
-            assert str(diagnostic)
-            count += 1
+    for diagnostic in _diagnostics(text):
+        assert diagnostic.span is not None
+        assert 1 <= diagnostic.span.line <= text.count("\n") + 1
+        assert diagnostic.span.column >= 1
+        assert len(str(diagnostic)) < 1500
+        count += 1
     return count
 
 
@@ -78,6 +112,37 @@ def test_a_line_of_megabytes_takes_seconds_at_most(line: str) -> None:
     parsed = parse_flows(Source("f", line))
     assert time.process_time() - start < 30
     assert all(len(str(d)) < 1000 for d in parsed.diagnostics)
+
+
+_MANY = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "actions=" + "clone(" * _MANY + "1" + ")" * _MANY,
+        "ip" + "," * _MANY + "actions=1",
+        "=" * _MANY,
+        "reg0=0x" + "f" * _MANY + ",actions=1",
+        "table=" + "9" * _MANY + ",actions=output:" + "9" * _MANY,
+        "actions=load:1->reg0[" + "9" * _MANY + "]",
+        "reg" + "9" * _MANY + "=1,actions=1",
+        "ct_state=" + "+trk" * _MANY + ",actions=1",
+        "actions=load:" + "->" * _MANY,
+        "group_id=1,type=all" + ",bucket=" * _MANY,
+        "meter=1,kbps,bands=" + "type=drop,rate=1," * 20_000,
+        "packet-out in_port=1,packet=" + "00" * _MANY + ",actions=1",
+        "flow add " * _MANY,
+        "***decode error: X***\n" + "00000000  01 11 |..|\n" * 1000,
+        "\udcff" * _MANY,
+    ],
+    ids=lambda text: text[:12].encode("ascii", "replace").decode(),
+)
+def test_much_of_one_thing_is_read_in_linear_time(text: str) -> None:
+    """Parentheses, commas, digits, names, flags, buckets, bands and octets without an end."""
+    start = time.process_time()
+    _read(text)
+    assert time.process_time() - start < 30
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,6 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Match
     from simverify.packet.fields import Field
 
-_MOD_FIELDS = {
-    "mod_dl_src": "eth_src",
-    "mod_dl_dst": "eth_dst",
-    "mod_nw_src": "ip_src",
-    "mod_nw_dst": "ip_dst",
-    "mod_nw_ecn": "nw_ecn",
-    "mod_vlan_vid": "vlan_vid",
-    "mod_vlan_pcp": "vlan_pcp",
-}
 _LEGACY = {
     "eth_src": "mod_dl_src",
     "eth_dst": "mod_dl_dst",
@@ -291,7 +282,7 @@ class ActionWriter:
             case "mod_vlan_vid":
                 words = [f"set_field:{value | 0x1000}->vlan_vid"]
             case _:
-                field = FIELD[_MOD_FIELDS[name]]
+                field = FIELD[ofp.MOD_FIELDS[name]]
                 words = [f"set_field:{write_value(field, value, field.all_ones)}->{field.name}"]
         if name.startswith("mod_vlan") and not tagged:
             return ["push_vlan:0x8100", *words]

@@ -110,6 +110,21 @@ class Mod:
     value: int
 
 
+MOD_FIELDS = {
+    "mod_dl_src": "eth_src",
+    "mod_dl_dst": "eth_dst",
+    "mod_nw_src": "ip_src",
+    "mod_nw_dst": "ip_dst",
+    "mod_nw_ecn": "nw_ecn",
+    "mod_nw_ttl": "nw_ttl",
+    "mod_tp_src": "tcp_src",
+    "mod_tp_dst": "tcp_dst",
+    "mod_vlan_vid": "vlan_vid",
+    "mod_vlan_pcp": "vlan_pcp",
+}
+"""The field that a `mod_*` writes whole; the ports of TCP, UDP and SCTP are stored in one place."""
+
+
 @dataclass(frozen=True, slots=True)
 class StripVlan:
     """`strip_vlan`, `pop_vlan`."""

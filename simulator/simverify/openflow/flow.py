@@ -77,20 +77,21 @@ def bucket_ids(buckets: tuple[Bucket, ...]) -> list[int]:
     ovs-ofctl looks only at what stands behind the last bucket that it gave an id, so that two
     may be the same.
     """
+    last = {bucket.bucket_id: place for place, bucket in enumerate(buckets)}
     found = []
     free = 0
-    behind: set[int | None] | None = None
+    since: int | None = None
     for place, bucket in enumerate(buckets):
         if bucket.bucket_id is not None:
             found.append(bucket.bucket_id)
             continue
-        later = {other.bucket_id for other in buckets[place + 1 :]}
-        taken = later if behind is None else behind
-        while free in taken:
+        if since is None:
+            since = place
+        while last.get(free, -1) > since:
             free += 1
         found.append(free)
         free += 1
-        behind = later
+        since = place
     return found
 
 

@@ -70,6 +70,7 @@ _RESTRICTING = frozenset(FLAG_FORMATS)
 _SELECTING = {*SELECTING, "cookie_mask"}
 _MAX_CACHE = 200_000
 _MAX_MARKS = 1000
+_MAX_FAULTS = 20
 _PLAIN_ATTRIBUTE = re.compile(r" ?(cookie|priority)=(0x[0-9a-f]{1,16}|[1-9][0-9]{0,18}|0)")
 SLOT_OF = {field: index for index, field in enumerate(STORAGE)}
 
@@ -387,6 +388,12 @@ class FlowReader:
         options: set[str] = set()
         try:
             for item in split(head):
+                if len(faults) >= _MAX_FAULTS:
+                    message = (
+                        f"more than {_MAX_FAULTS} words of the line are wrong; others are not told"
+                    )
+                    faults.append(item.fault("too-many", message, "is it a flow at all?"))
+                    break
                 try:
                     word = self._word(item)
                 except Fault as fault:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from simverify.openflow.action_text import ActionWriter
 from simverify.openflow.flow import bucket_ids
 from simverify.openflow.match_text import MatchWriter
+from simverify.openflow.meant import FLAGS
 from simverify.openflow.meter_line import VIRTUAL_METERS
 from simverify.openflow.printed import as_printed
 from simverify.openflow.protocol import Protocol, minor
@@ -100,7 +101,7 @@ class Printer:
             words.append(f"idle_timeout={flow.idle_timeout}, ")
         if flow.hard_timeout:
             words.append(f"hard_timeout={flow.hard_timeout}, ")
-        words += [f"{flag} " for flag in _FLAGS if flag in flow.flags]
+        words += [f"{flag} " for flag in FLAGS if flag in flow.flags]
         if flow.importance and self._minor >= 4:
             words.append(f"importance={flow.importance}, ")
         if stats is not None:
@@ -134,7 +135,7 @@ class Printer:
             words.append(f"hard:{flow.hard_timeout}")
         if flow.importance and self._minor >= 4:
             words.append(f"importance:{flow.importance}")
-        words += [flag for flag in _FLAGS if flag in flow.flags]
+        words += [flag for flag in FLAGS if flag in flow.flags]
         words.append(f"actions={self._actions_of(flow)}")
         return " ".join(words)
 
@@ -186,7 +187,6 @@ class Printer:
 
 _CONTEXT = ("nw_proto", "vlan_tci")
 _NO_COOKIE = (1 << 64) - 1
-_FLAGS = ("send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts")
 
 
 def format_match(match: Match, *, ports: Mapping[int, str] | None = None) -> str:

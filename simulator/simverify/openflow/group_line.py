@@ -6,6 +6,7 @@ Source: ovs-ofctl(8), "Group Syntax".
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -138,7 +139,7 @@ def _check_buckets(
     given = [number for number in ids if number is not None]
     if len(set(given)) == len(given):
         return
-    number = next(n for i, n in enumerate(given) if n in given[:i])
+    number = next(number for number, count in Counter(given).items() if count > 1)
     advice = "give all of them ids, or none: those without one count from 0"
     raise piece.fault("duplicate-bucket", f"two buckets have the id {number}", advice)
 

@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from simverify.openflow.actions import Action, Actions
     from simverify.openflow.flow import Flow
 
-_MOD_FIELDS = {
-    "mod_dl_src": "eth_src",
-    "mod_dl_dst": "eth_dst",
-    "mod_nw_src": "ip_src",
-    "mod_nw_dst": "ip_dst",
-    "mod_nw_ecn": "nw_ecn",
-    "mod_nw_ttl": "nw_ttl",
-    "mod_tp_src": "tcp_src",
-    "mod_tp_dst": "tcp_dst",
-}
-"""Fields whose storage a `mod_*` writes: the ports of TCP, UDP and SCTP are one slot."""
-
 _Bits = tuple[tuple[str, int, int], ...]
 
 
@@ -72,8 +60,8 @@ def _writes(action: Action) -> _Bits | None:
             return _written(dst.field.name, value << dst.start, (1 << dst.width) - 1 << dst.start)
         case ofp.SetField(field, value, mask):
             return _written(field.name, value, mask)
-        case ofp.Mod(name, value) if name in _MOD_FIELDS:
-            field = FIELD[_MOD_FIELDS[name]]
+        case ofp.Mod(name, value) if name in ofp.MOD_FIELDS and "vlan" not in name:
+            field = FIELD[ofp.MOD_FIELDS[name]]
             return _written(field.name, value, field.all_ones)
         case ofp.Mod("mod_nw_tos", value):
             return _written("nw_tos", value, 0xFC)

@@ -15,6 +15,7 @@ from simverify.openflow.values import read_number
 if TYPE_CHECKING:
     from simverify.text import Origin
 
+MAX_METER = 0xFFFF0000
 METER_FLAGS = ("kbps", "pktps", "burst", "stats")
 VIRTUAL_METERS = {"slowpath": 0xFFFFFFFD, "controller": 0xFFFFFFFE}
 _BANDS = re.compile(r"(?:^|[\s,])bands?[ \t]*=")
@@ -63,7 +64,7 @@ def _read_id(piece: Piece) -> int:
     if piece.text in VIRTUAL_METERS:
         return VIRTUAL_METERS[piece.text]
     number = read_number(piece, 32, "the meter")
-    if not 0 < number <= 0xFFFF0000:
+    if not 0 < number <= MAX_METER:
         raise piece.fault(
             "bad-meter",
             f"there is no meter {piece.text}",

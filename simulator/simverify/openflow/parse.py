@@ -180,18 +180,18 @@ def parse_flows(
     undecoded = False
     with collector_paused():
         for number, line in lines(source):
-            if number in skip:
+            if number in skip or (undecoded and _OCTETS.match(line)):
                 continue
             said = reader.read(line)
             unfit = None
-            if wanted != ANY or not said.usable & OF15 or said.restricts():
+            if not said.faults and (wanted != ANY or not said.usable & OF15 or said.restricts()):
                 unfit = unusable(said, wanted, protocol, line, lenient=lenient)
             if said.faults or said.warnings or unfit is not None:
                 at = source.line_starts[number - 1]
                 diagnostics += [diagnose(source, fault, at, "warning") for fault in said.warnings]
                 faults = said.faults or ([] if unfit is None else [unfit])
                 if faults:
-                    if _REPLY.fullmatch(line.strip()) or (undecoded and _OCTETS.match(line)):
+                    if _REPLY.fullmatch(line.strip()):
                         continue
                     undecoded = _DECODE.search(line) is not None
                     faults = [_undecoded(line)] if undecoded else faults

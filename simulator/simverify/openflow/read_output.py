@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from simverify.openflow import actions as ofp
+from simverify.openflow.meter_line import MAX_METER
 from simverify.openflow.piece import split
 from simverify.openflow.protocol import OF13_UP
 from simverify.openflow.reading import read_table
@@ -53,7 +54,6 @@ HASH_FIELDS = (
     "nw_src", "nw_dst",
 )  # fmt: skip
 MULTIPATH_ALGORITHMS = ("modulo_n", "hash_threshold", "hrw", "iter_hash")
-MAX_METER = 0xFFFF0000
 BUNDLE_ALGORITHMS = ("active_backup", "hrw")
 
 

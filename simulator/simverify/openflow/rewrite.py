@@ -49,7 +49,6 @@ _REQUEST = re.compile(
 )
 _BUNDLE = re.compile(r"^[ \t\ufeff]*(flow|group|packet-out)([ \t\r,]|$)", re.MULTILINE)
 _GROUP = re.compile(r"^[^#\n]*\bgroup_id=", re.MULTILINE)
-_COMMENT = re.compile(r"\s*#.*")
 
 
 def canonical(
@@ -230,8 +229,8 @@ def _put(text: str, texts: Mapping[int, str], followed: set[int]) -> str:
         line = line.removesuffix("\r")
         if number in texts:
             indent = line[: len(line) - len(line.lstrip())]
-            comment = _COMMENT.search(line)
-            tail = comment.group() if comment else ""
+            before, hash_sign, _ = line.partition("#")
+            tail = line[len(before.rstrip()) :] if hash_sign else ""
             head, _, rest = texts[number].partition("\n")
             found.append(indent + head + tail + ("\n" + rest if rest else ""))
             meter = number in followed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -60,12 +61,18 @@ class InputError(Exception):
 
 def suggest(word: str, known: Iterable[str], quote: str = "'") -> str | None:
     """Return "did you mean 'x'?" for the known word nearest to `word`, if one is near."""
-    names = list(known)
+    near = _nearest(word, tuple(known))
+    return None if near is None else f"did you mean {quote}{near}{quote}?"
+
+
+@lru_cache(maxsize=10_000)
+def _nearest(word: str, names: tuple[str, ...]) -> str | None:
+    """Return the nearest name; kept, as what is wrong once is often wrong on every line."""
     near = get_close_matches(word, names, n=1, cutoff=0.6)
     if not near:
         folded = {name.lower(): name for name in names}
         near = [folded[m] for m in get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)]
-    return f"did you mean {quote}{near[0]}{quote}?" if near else None
+    return near[0] if near else None
 
 
 _WIDTH = 160
@@ -73,13 +80,16 @@ _WIDTH = 160
 
 def _excerpt(line: str, start: int, length: int) -> tuple[str, int, int]:
     """Cut a long line around the caret; tabs and controls become one column each."""
-    clean = "".join(c if c.isprintable() else ("\ufffd" if c != "\t" else " ") for c in line)
-    length = max(1, min(length, len(clean) - start))
-    if len(clean) <= _WIDTH:
-        return clean, start, length
+    length = max(1, min(length, len(line) - start))
+    if len(line) <= _WIDTH:
+        return _printable(line), start, length
     begin = max(0, start - _WIDTH // 2)
-    cut = clean[begin : begin + _WIDTH]
+    cut = _printable(line[begin : begin + _WIDTH])
     prefix = "..." if begin else ""
-    suffix = "..." if begin + _WIDTH < len(clean) else ""
+    suffix = "..." if begin + _WIDTH < len(line) else ""
     indent = start - begin + len(prefix)
     return prefix + cut + suffix, indent, min(length, _WIDTH + len(prefix) - indent)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ("\ufffd" if c != "\t" else " ") for c in text)
