@@ -91,6 +91,7 @@ def build_topology(spec: NetworkSpec, pipelines: Mapping[str, Pipeline]) -> Topo
             tlv_map=switch.tlv_map,
             vlan_limit=switch.vlan_limit,
             tells_misses=switch.tells_misses,
+            field_names=switch.field_names,
         )
     links.extend(
         Link(Port(one.element, one.port), Port(other.element, other.port), "patch")

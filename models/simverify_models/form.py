@@ -22,6 +22,7 @@ from simverify_models.addresses import (
     SERVICE_PORT,
     RouteText,
 )
+from simverify_models.field_names import FIELD_NAMES
 from simverify_models.spec import (
     BehindSpec,
     EndpointSpec,
@@ -159,11 +160,14 @@ def _switch(f: Fields, report: Report) -> SwitchSpec | Bad:
         tlv_map={} if datapath is None else dict(datapath[TLV_MAP]),
         vlan_limit=1 if datapath is None else datapath[VLAN_LIMIT],
         tells_misses=datapath is not None and datapath[TABLE_MISS] == "controller",
+        field_names=f[FIELD_NAMES],
     )
 
 
 SWITCH = Record(
-    "a switch", (DATAPATH, FLOWS, GROUPS, METERS, PORTS, NO_FLOOD, PATCHES, TUNNELS), _switch
+    "a switch",
+    (DATAPATH, FLOWS, GROUPS, METERS, PORTS, NO_FLOOD, PATCHES, TUNNELS, FIELD_NAMES),
+    _switch,
 )
 
 PORT = Key("port", PORT_REF, doc="the switch and its port, such as br-int.antrea-gw0")

@@ -95,6 +95,7 @@ class SwitchSpec:
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     vlan_limit: int = 1
     tells_misses: bool = False
+    field_names: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

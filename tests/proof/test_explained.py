@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from simverify.report.trace_text import trace_text
-from simverify.session import Loader
+from simverify.session import Loader, load
+from simverify.text import InputError
 from simverify_models.alone import bridge_alone
 
 if TYPE_CHECKING:
@@ -72,3 +75,38 @@ def test_a_trace_shows_it_as_text(tmp_path: Path) -> None:
     assert "         now reg0=0x50,tun_id=0x7\n" in text
     assert "         conntrack zone 9: commit" in text
     assert "     recirculated, from table 3 on:\n" in text
+
+
+NETWORK = """
+simverify: 1
+switches:
+  br0:
+    flows: flows
+    ports: {p1: 1, p2: 2}
+    fields: {Source: "reg0[0..3]", Seen: "reg0[5]", Mark: ct_mark}
+"""
+
+
+def test_bits_have_the_names_that_a_network_gives_them(tmp_path: Path) -> None:
+    """What is left of a register has its own."""
+    (tmp_path / "network.yaml").write_text(NETWORK)
+    (tmp_path / "flows").write_text(
+        "table=0,ip actions=load:0x3->NXM_NX_REG0[0..3],resubmit(,1)\n"
+        "table=1,ip actions=load:0x3->NXM_NX_REG0[5..6],resubmit(,2)\n"
+        "table=2,ip actions=ct(commit,exec(load:7->NXM_NX_CT_MARK[]),table=3)\n"
+        "table=3,ip actions=output:2\n"
+    )
+    trace = load(tmp_path / "network.yaml").trace("br0.p1", PACKET, concrete=True)
+    sets = {step.table: step.sets for step in _steps(trace)}
+    assert sets[0] == ("Source=0x3",)
+    assert sets[1] == ("Seen=0x1", "reg0=0x63")
+    assert "Mark=0x7" in sets[2]
+
+
+@pytest.mark.parametrize("bits", ["reg16", "reg0[4..2]", "reg0[32]", "nw_src", "reg0[1"])
+def test_a_name_for_bits_that_are_none_is_an_error(tmp_path: Path, bits: str) -> None:
+    """With its place."""
+    (tmp_path / "flows").write_text("")
+    (tmp_path / "network.yaml").write_text(NETWORK.replace("reg0[5]", bits))
+    with pytest.raises(InputError, match="are no bits of a register"):
+        load(tmp_path / "network.yaml")

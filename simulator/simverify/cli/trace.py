@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="One packet: what is open is 0, from a pod or host an everyday value.",
 )
 @click.option("--conversation", is_flag=True, help="Follow the whole conversation, replies too.")
-@click.option("--explain", is_flag=True, help="Show every look-up with its flow.")
+@click.option("--explain", is_flag=True, help="Show every look-up, and what it changed.")
 @OVERRIDES
 @LIMITS
 @output("text", "json")

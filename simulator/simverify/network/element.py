@@ -49,6 +49,7 @@ class Element:
         ports: port name -> OpenFlow port number.
         no_flood, fdb, frags, vlans, fdb_whole, down, tunnels, tlv_map, vlan_limit, tells_misses:
             see `engine.bridge.Bridge`.
+        field_names: for explanations: name -> slot, lowest bit and how many.
     """
 
     name: str
@@ -66,3 +67,4 @@ class Element:
     tlv_map: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
     vlan_limit: int = 1
     tells_misses: bool = False
+    field_names: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)

@@ -40,7 +40,10 @@ def all_values(space: Space, slots: Slots, assignment: Sequence[bool | None]) ->
 
 
 def changes(
-    before: Mapping[str, int], after: Mapping[str, int], of: Collection[str] | None = None
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+    of: Collection[str] | None = None,
+    names: Mapping[str, tuple[str, int, int]] | None = None,
 ) -> Iterator[str]:
     """Yield `name=value` of what is another value after, in the order of Open vSwitch.
 
@@ -48,13 +51,21 @@ def changes(
         before: slot name -> value; what is left out is 0.
         after: likewise.
         of: the slots that count; None is all.
+        names: of bits of slots (lowest, how many); these are told by their names.
     """
     for slot in _ALL:
         name = slot.name
         if name in _UNNAMED or (of is not None and name not in of):
             continue
         value = after.get(name, 0)
-        if value != before.get(name, 0):
+        changed = value ^ before.get(name, 0)
+        told = 0
+        for called, (owner, start, width) in (names or {}).items():
+            ones = ((1 << width) - 1) << start
+            if owner == name and changed & ones:
+                yield f"{called}={(value & ones) >> start:#x}"
+                told |= ones
+        if changed & ~told:
             yield f"{name}={value_text(name, value)}"
 
 

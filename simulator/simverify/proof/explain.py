@@ -156,7 +156,8 @@ def _table_steps(
         if place + 1 < len(steps):
             # what comes after the copy's last look-up goes on from before the copy
             if steps[place + 1][0].translation >= step.translation:
-                sets = tuple(changes(seen[place], seen[place + 1]))
+                names = network.elements[network.names[step.bridge]].field_names
+                sets = tuple(changes(seen[place], seen[place + 1], names=names))
         elif left is not None:
             sets = tuple(changes(seen[place], left, WIRE_AND_TUNNEL))
         yield TableStep(
