@@ -17,8 +17,10 @@ from simverify.openflow.commands import (
 )
 from simverify.openflow.mods import (
     DeleteGroups,
+    FlowMod,
     GroupMod,
     InsertBuckets,
+    PacketOut,
     RemoveBuckets,
     apply_bundle,
     apply_mod,
@@ -33,15 +35,18 @@ from simverify.openflow.read_mods import (
     parse_group_mod,
     parse_group_mods,
 )
+from simverify.openflow.sent import left_out, sent_buckets, sent_flow, sent_group
 from simverify.text import Diagnostic, InputError, Origin, Source, suggest
 from simverify.text.derived import relocate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from simverify.openflow.actions import Actions
     from simverify.openflow.commands import Argument, Command
     from simverify.openflow.mods import FlowModCommand, GroupModCommand, Mod
     from simverify.openflow.parse import Parsed
+    from simverify.openflow.protocol import Protocol
     from simverify.openflow.script import Script
     from simverify.text import Span
     from simverify_models.spec import NetworkSpec
@@ -133,9 +138,14 @@ class _Application:
             return
         text = command.text.text
         if command.verb == "add-flow":
-            pipeline.add_flow(replace(parse_flow(text, ports=ports), origin=_origin(command.text)))
+            flow = replace(
+                parse_flow(text, ports=ports, protocol=_alone(command)),
+                origin=_origin(command.text),
+            )
+            self._note_left_out(flow.actions, command, command.text.span)
+            pipeline.add_flow(sent_flow(flow, _protocol(command)))
             return
-        mod = parse_flow_mod(text, _flow_command(command), ports=ports)
+        mod = parse_flow_mod(text, _flow_command(command), ports=ports, protocol=_alone(command))
         mod = replace(mod, flow=replace(mod.flow, origin=_origin(command.text)))
         self._apply(pipeline, mod, command)
 
@@ -146,7 +156,9 @@ class _Application:
                 raise _error("missing-argument", f"{command.verb} needs a group", command.span)
             apply_mod(pipeline, DeleteGroups(None, command.span))
             return
-        mod = parse_group_mod(command.text.text, _group_command(command), ports=ports)
+        mod = parse_group_mod(
+            command.text.text, _group_command(command), ports=ports, protocol=_alone(command)
+        )
         origin = _origin(command.text)
         match mod:
             case GroupMod(group=group):
@@ -173,16 +185,20 @@ class _Application:
         mods: tuple[Mod, ...]
         match command.verb:
             case "bundle":
-                parsed: Parsed[Mod] = parse_bundle(source, ports=ports)
+                parsed: Parsed[Mod] = parse_bundle(source, ports=ports, protocol=_alone(command))
                 mods = parsed.checked()
             case "add-flows" | "mod-flows" | "del-flows":
                 prefixes = command.verb == "add-flows"
                 what = _flow_command(command)
-                mods = parse_flow_mods(source, what, prefixes=prefixes, ports=ports).checked()
+                mods = parse_flow_mods(
+                    source, what, prefixes=prefixes, ports=ports, protocol=_alone(command)
+                ).checked()
             case "add-groups" | "mod-group" | "del-groups" | "insert-buckets" | "remove-buckets":
                 prefixes = command.verb == "add-groups"
                 verb = _group_command(command)
-                mods = parse_group_mods(source, verb, prefixes=prefixes, ports=ports).checked()
+                mods = parse_group_mods(
+                    source, verb, prefixes=prefixes, ports=ports, protocol=_alone(command)
+                ).checked()
             case "replace-flows":
                 raise _error(
                     "not-modelled",
@@ -195,8 +211,8 @@ class _Application:
         if command.verb == "bundle" or command.options.bundle:
             for mod in mods:
                 if isinstance(mod, InsertBuckets | RemoveBuckets):
-                    _check_bucket_protocol(command, bundle=True)
-            changed = [_allowed(mod, command) for mod in mods]
+                    _check_bucket_protocol(command)
+            changed = [_sent(_allowed(mod, command), command) for mod in mods]
             self.warnings.extend(relocate(w) for w in apply_bundle(pipeline, changed))
             return
         for mod in mods:
@@ -205,12 +221,23 @@ class _Application:
     def _apply(
         self, pipeline: Pipeline, mod: Mod, command: FlowCommand | GroupCommand | FileCommand
     ) -> None:
-        bundle = command.options.bundle or command.verb == "bundle"
         if isinstance(mod, InsertBuckets | RemoveBuckets):
-            _check_bucket_protocol(command, bundle=bundle)
-        openflow10 = command.options.protocols in (None, "OpenFlow10") and not bundle
-        warnings = apply_mod(pipeline, _allowed(mod, command), openflow10=openflow10)
+            _check_bucket_protocol(command)
+        if isinstance(mod, FlowMod):
+            self._note_left_out(mod.flow.actions, command, mod.span)
+        openflow10 = _protocol(command) == "OpenFlow10"
+        changed = _sent(_allowed(mod, command), command)
+        warnings = apply_mod(pipeline, changed, openflow10=openflow10)
         self.warnings.extend(relocate(warning) for warning in warnings)
+
+    def _note_left_out(
+        self, actions: Actions, command: FlowCommand | FileCommand | GroupCommand, span: Span
+    ) -> None:
+        if any(left_out(action, _protocol(command)) for action in actions):
+            message = "OpenFlow 1.0 has no action set: ovs-ofctl leaves out what is written to it"
+            advice = "run ovs-ofctl with -O OpenFlow13"
+            warning = Diagnostic("warning", "left-out", message, span, advice)
+            self.warnings.append(relocate(warning))
 
     def _forwarding(self, command: SetForwarding) -> None:
         name = str(command.interface)
@@ -252,6 +279,40 @@ def _allowed(mod: Mod, command: FlowCommand | GroupCommand | FileCommand) -> Mod
     return mod
 
 
+def _protocol(command: FlowCommand | GroupCommand | FileCommand) -> Protocol:
+    """Return the OpenFlow version that carries a request.
+
+    Measured on ovs-ofctl 3.1: the latest of -O, or 1.0; a bundle is never OpenFlow 1.0.
+    """
+    said = (command.options.protocols or "").lower()
+    named = [name for name in PROTOCOLS if name.lower() in said.split(",")]
+    latest = named[-1] if named else "OpenFlow10"
+    bundle = command.options.bundle or command.verb == "bundle"
+    return "OpenFlow14" if bundle and latest == "OpenFlow10" else latest
+
+
+def _alone(command: FlowCommand | GroupCommand | FileCommand) -> Protocol | None:
+    """Return the version that has to carry a request, if it is one alone."""
+    several = "," in (command.options.protocols or "")
+    return None if several else _protocol(command)
+
+
+def _sent(mod: Mod, command: FlowCommand | GroupCommand | FileCommand) -> Mod:
+    """Return a request as the switch gets it."""
+    protocol = _protocol(command)
+    match mod:
+        case FlowMod(flow=flow):
+            return replace(mod, flow=sent_flow(flow, protocol))
+        case GroupMod(group=group):
+            return replace(mod, group=sent_group(group, protocol))
+        case InsertBuckets(buckets=buckets):
+            return replace(mod, buckets=sent_buckets(buckets, protocol))
+        case RemoveBuckets() | DeleteGroups() | PacketOut():
+            return mod
+        case _:
+            assert_never(mod)
+
+
 def _origin(text: Argument) -> Origin:
     return Origin(text.span.source.name, text.span.line)
 
@@ -281,17 +342,12 @@ def _group_command(command: GroupCommand | FileCommand) -> GroupModCommand:
             return "add"
 
 
-def _check_bucket_protocol(
-    command: FlowCommand | GroupCommand | FileCommand, *, bundle: bool
-) -> None:
+def _check_bucket_protocol(command: FlowCommand | GroupCommand | FileCommand) -> None:
     """Refuse what ovs-ofctl cannot send: OpenFlow 1.5 has buckets one by one, and 1.0 by extension.
 
     Measured on ovs-ofctl 3.1: without -O it takes the extension; a bundle is never OpenFlow 1.0.
     """
-    said = (command.options.protocols or "").lower()
-    named = [name for name in PROTOCOLS if name.lower() in said.split(",")]
-    latest = named[-1] if named else "OpenFlow10"
-    if latest == "OpenFlow15" or (latest == "OpenFlow10" and not bundle):
+    if _protocol(command) in ("OpenFlow15", "OpenFlow10"):
         return
     raise _error(
         "no-usable-protocol",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from simverify.openflow import actions as ofp
+from simverify.openflow.sent import TAG, pushes, tagged_after, tagged_by
 from simverify.openflow.subfields import write_field, write_subfield
 from simverify.openflow.values import (
     hexadecimal,
@@ -96,19 +97,15 @@ class ActionWriter:
                 case _ if self._keep and (word := _as_written(action)):
                     found.append(word)
                 case ofp.Mod(name, value):
-                    found += self._mod(name, value, proto, bool(tagged))
-                    if tagged is not None:
-                        tagged = tagged or "_vlan_" in name
+                    found += self._mod(name, value, proto, pushes(action, tagged))
                 case ofp.SetField(field, value, mask):
                     found += self._set_field(field, value, mask)
                 case ofp.Load(value, dst):
                     found += self._load(value, dst)
                 case ofp.StripVlan():
                     found.append("strip_vlan" if self._minor == 0 else "pop_vlan")
-                    tagged = None if tagged is None else False
                 case ofp.PushVlan(ethertype):
                     found.append(f"push_vlan:0x{ethertype:04x}")
-                    tagged = None if tagged is None else True
                 case ofp.Enqueue(port, queue) if self._minor and not self._keep:
                     found += [f"set_queue:{queue}", *self._output(port), "pop_queue"]
                 case ofp.Clone(inner):
@@ -124,6 +121,7 @@ class ActionWriter:
                     word = self._word(action)
                     if word:
                         found.append(word)
+            tagged = tagged_after(action, tagged)
         return found
 
     def _word(self, action: Action) -> str:
@@ -252,12 +250,12 @@ class ActionWriter:
             return [write_port(port)]
         return [f"output:{write_port(port, self._ports)}"]
 
-    def _mod(self, name: str, value: int, proto: int | None, tagged: bool) -> list[str]:
+    def _mod(self, name: str, value: int, proto: int | None, pushed: bool) -> list[str]:
         if name.startswith("set_vlan"):
-            name, tagged = name.replace("set", "mod"), True
+            name = name.replace("set", "mod")
         if self._minor == 1 and name.startswith("mod_vlan"):
             words = [f"set{name.removeprefix('mod')}:{value}"]
-            return words if tagged else ["push_vlan:0x8100", *words]
+            return [f"push_vlan:{TAG:#x}", *words] if pushed else words
         if self._minor < 2:
             match name:
                 case "mod_nw_ecn" if self._minor == 0:
@@ -284,9 +282,7 @@ class ActionWriter:
             case _:
                 field = FIELD[ofp.MOD_FIELDS[name]]
                 words = [f"set_field:{write_value(field, value, field.all_ones)}->{field.name}"]
-        if name.startswith("mod_vlan") and not tagged:
-            return ["push_vlan:0x8100", *words]
-        return words
+        return [f"push_vlan:{TAG:#x}", *words] if pushed else words
 
     def _set_field(self, field: Field, value: int, mask: int) -> list[str]:
         whole = mask == field.all_ones
@@ -316,7 +312,7 @@ class ActionWriter:
             value <<= 2
         if legacy == "mod_vlan_vid":
             value &= 0xFFF
-        return self._mod(legacy, value, None, tagged=True)
+        return self._mod(legacy, value, None, pushed=False)
 
     def _load(self, value: int, dst: ofp.Subfield) -> list[str]:
         mask = (1 << dst.width) - 1 << dst.start
@@ -431,13 +427,10 @@ def _unread(field: Field, value: int) -> str:
 def _context(match: Match | None) -> tuple[int | None, bool]:
     """Return nw_proto of a match, and whether it asks for a VLAN tag."""
     proto: int | None = None
-    tagged = False
     for term in match.terms if match else ():
         if term.field.name == "nw_proto":
             proto = term.value
-        elif term.field.name == "vlan_tci":
-            tagged = bool(term.value & 0x1000)
-    return proto, tagged
+    return proto, tagged_by(match)
 
 
 def _controller(action: ofp.Controller) -> str:
