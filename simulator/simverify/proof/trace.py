@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def trace(network: Network, sender: str, text: str, *, conversation: bool, concr
     packet = parse_match(Source("FLOW", text))
     machine = network.machine
     choices = machine.choices()
-    start, shown, everyday = _start(network, machine, sender, packet)
+    start, shown, everyday = _start(network, machine, sender, packet, text)
     if concrete:
         start.cond = _one(machine, start, everyday)
     executor = machine.executor(choices)
@@ -117,7 +118,7 @@ def trace(network: Network, sender: str, text: str, *, conversation: bool, concr
 
 
 def _start(
-    network: Network, machine: Machine, sender: str, packet: Match
+    network: Network, machine: Machine, sender: str, packet: Match, text: str
 ) -> tuple[State, str, Everyday]:
     """Return where packets start, the sender's name, and what values one of them has at best."""
     topology, space = machine.network, machine.space
@@ -137,6 +138,7 @@ def _start(
                     )
                 ]
             )
+        _check_port(packet, text, port, switch.ports[port])
         further = _TUNNEL if port in switch.tunnels else ()
         slots, within = arriving(space, packet, further)
         if further:
@@ -161,6 +163,18 @@ def _start(
     state.bridge = topology.index[party.element]
     state.entered = topology.elements[party.element].ports[SOCKETS]
     return state, party.name, _EVERYDAY
+
+
+def _check_port(packet: Match, text: str, port: str, number: int) -> None:
+    """Refuse packets that are said to come in by another port than they do."""
+    for term in packet.terms:
+        if term.field.name == "in_port" and (number ^ term.value) & term.mask:
+            found = re.search(r"in_port(_oxm)?\s*[=:]\s*[^,\s]+", text)
+            place = found.span() if found else (0, len(text))
+            message = f"the packet comes in by {port}, which is port {number}"
+            advice = "leave in_port out: FROM says it"
+            span = Span(Source("FLOW", text), *place)
+            raise InputError([Diagnostic("error", "other-port", message, span, advice)])
 
 
 def _one(machine: Machine, start: State, everyday: Everyday) -> Set:
