@@ -192,27 +192,30 @@ class Conjunctions:
     def _in_order(self, alive: Sequence[tuple[Member, Set]]) -> Iterator[tuple[int, Set]]:
         """Yield by the place at which a conjunction is complete; a packet may come again."""
         clauses: dict[int, list[Set]] = {}
-        pending: list[tuple[list[Set], int, Set]] = []
+        pending: dict[tuple[int, int], list[Set]] = {}
         subtable = -1
         for member, where in alive:
             if member.rule.subtable != subtable:
                 subtable = member.rule.subtable
-                for sets, clause, seen in pending:
-                    sets[clause] = sets[clause] | seen
-                pending = []
+                for (number, clause), seen in pending.items():
+                    sets = clauses[number]
+                    sets[clause] = sets[clause] | self.space.any_of(seen)
+                pending = {}
             own: dict[int, set[int]] = {}
             for number, clause, of in member.parts:
                 sets = clauses.setdefault(number, [self.space.false] * of)
                 if clause >= len(sets):
                     continue
-                pending.append((sets, clause, where))
+                pending.setdefault((number, clause), []).append(where)
                 own.setdefault(number, set()).add(clause)
                 met = where
-                for place, one in enumerate(sets):
-                    if place not in own[number]:
-                        met = met & one
-                        if not met.satisfiable():
-                            break
+                others = [one for place, one in enumerate(sets) if place not in own[number]]
+                if not all(one.satisfiable() for one in others):
+                    continue
+                for one in others:
+                    met = met & one
+                    if not met.satisfiable():
+                        break
                 if met.satisfiable():
                     yield number, met
                     # found or not, the switch does not look at what else this flow is part of

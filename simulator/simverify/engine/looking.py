@@ -48,7 +48,8 @@ def _matched(ex: Executor, state: State, number: int) -> Iterator[tuple[State, i
         ex.trail.look_up(ex, state, number)
     parts: Sequence[tuple[Set | None, Sequence[Level]]] = ((None, ()),)
     if table is not None:
-        parts = table.parts(state.slots, state.drawn.count((state.bridge, number)))
+        time = (state.packet, state.drawn.count((state.bridge, number)))
+        parts = table.parts(state.slots, time)
     for region, levels in parts:
         now = state if region is None else state.copy(state.cond & region)
         if now.cond.satisfiable():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from simverify.engine.difference import Checks, Difference
     from simverify.engine.program import Compiler
-    from simverify.engine.table import Level, Parts, Rule, Slots
+    from simverify.engine.table import Level, Parts, Rule, Slots, Time
     from simverify.openflow.flow import GroupEntry
     from simverify.openflow.pipeline import FlowTable, Mask
     from simverify.space import Set, Space
@@ -53,7 +53,7 @@ class Patch:
         cubes = (*self.difference.plain, *of_clauses)
         self._asked = tuple(sorted({slot for checks in cubes for slot, _, _ in checks}))
 
-    def parts(self, slots: Slots, time: int) -> Sequence[_Part]:
+    def parts(self, slots: Slots, time: Time) -> Sequence[_Part]:
         """Return the relations of the packets that may be concerned, and of the others."""
         key = tuple([slots[index] for index in self._asked])
         region = self._regions.get(key)
@@ -160,7 +160,10 @@ def _rebuilt(
             members.append(Member(rule, parts))
         else:
             rules.append(rule)
-    looked = {slot for rule in of_mask.values() for slot, _, _ in rule.checks}
+    looked: dict[int, int] = {}
+    for rule in of_mask.values():
+        for slot, _, mask in rule.checks:
+            looked[slot] = looked.get(slot, 0) | mask
     made = Table.of(
         old.space,
         old.bridge,
@@ -217,6 +220,7 @@ def _among(table: Table, found: Difference) -> Table:
         table.number,
         tuple(rules),
         table.looked,
+        table.masks,
         table.file_order,
         table.join_from,
         bridge=table.bridge,

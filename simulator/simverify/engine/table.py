@@ -38,6 +38,9 @@ Check = tuple[int, int, int]
 Parts = tuple[tuple[int, int, int], ...]
 """Of each conjunction: its number, the clause from 0, how many clauses."""
 
+Time = tuple[int, int]
+"""A packet of a conversation, and how often it has been somewhere."""
+
 _Index = list[tuple[int, tuple[tuple[int, int], ...], dict[tuple[int, ...], list["Rule"]]]]
 """For each mask, the highest priority first: that priority, the mask, and the flows by value."""
 
@@ -159,6 +162,7 @@ class Table:
     Args:
         space: whose vectors the states have.
         number: the table's number.
+        looked, masks: the slots that flows look at, and which bits of each.
         source: its flows and the order of its subtables.
         file_order: ties among overlapping flows go as Open vSwitch's classifier decides them;
             otherwise they are reported as clashes.
@@ -169,11 +173,14 @@ class Table:
     number: int
     rules: tuple[Rule, ...]
     looked: tuple[int, ...]
+    masks: tuple[int, ...]
     file_order: bool
     join_from: int
-    _levels: dict[tuple[object, ...], tuple[Level, ...]] = field(default_factory=dict)
+    _levels: dict[tuple[Time | None, Slots], tuple[Level, ...]] = field(default_factory=dict)
+    """By what is seen, and when, if variables are drawn."""
     bridge: str = ""
     _index: _Index | None = None
+    _masked: dict[tuple[Vec, int], Vec] = field(default_factory=dict)
     _by_known: dict[tuple[int, ...], _Places] = field(default_factory=dict)
     conjunctions: Conjunctions | None = None
     _build: Callable[[], Table] | None = None
@@ -212,10 +219,11 @@ class Table:
         order = source.order()
         rules = []
         members = []
-        looked: set[int] = set()
+        looked: dict[int, int] = {}
         for flow in source.flows.values():
             rule, parts = ruled(compiler, flow, order[mask_of(flow.match)], groups)
-            looked.update(slot for slot, _, _ in rule.checks)
+            for slot, _, mask in rule.checks:
+                looked[slot] = looked.get(slot, 0) | mask
             if parts:
                 members.append(Member(rule, parts))
             else:
@@ -250,7 +258,7 @@ class Table:
         number: int,
         rules: list[Rule],
         members: Sequence[Member],
-        looked: Iterable[int],
+        looked: Mapping[int, int],
         *,
         file_order: bool,
         join_from: int,
@@ -267,6 +275,7 @@ class Table:
             number,
             tuple(rules),
             tuple(sorted(looked)),
+            tuple([mask for _, mask in sorted(looked.items())]),
             file_order,
             join_from,
             bridge=bridge,
@@ -354,27 +363,49 @@ class Table:
             self._foreign._foreign = self._foreign
         return self._foreign
 
-    def parts(self, slots: Slots, time: int = 0) -> Sequence[tuple[Set | None, tuple[Level, ...]]]:
+    def parts(
+        self, slots: Slots, time: Time = (0, 0)
+    ) -> Sequence[tuple[Set | None, tuple[Level, ...]]]:
         """Return the table as relations, for each part of the packets by itself; None is all."""
         if self.patch is None:
             return ((None, self.levels(slots, time)),)
         return self.patch.parts(slots, time)
 
-    def levels(self, slots: Slots, time: int = 0) -> tuple[Level, ...]:
+    def levels(self, slots: Slots, time: Time = (0, 0)) -> tuple[Level, ...]:
         """Return the table as relations for a state with these slots, highest priority first.
 
-        `time` counts how often the packet has met joined data of this table: each time they are
-        other variables, the same for all of its flows.
+        `time` says which packet of its conversation it is, and how often it has met joined data of
+        this table: each time they are other variables, the same for all of its flows.
         """
         if slots[_PACKET_TYPE].value and self._foreign is not self:
             return self.foreign().levels(slots, time)
-        key = (time, *[slots[index] for index in self.looked])
         if all(slots[index].constant for index in self.looked):
             return self._known(slots)
-        levels = self._levels.get(key)
+        key = tuple(
+            [
+                self._seen(slots[index], mask)
+                for index, mask in zip(self.looked, self.masks, strict=True)
+            ]
+        )
+        levels = self._levels.get((None, key)) or self._levels.get((time, key))
         if levels is None:
-            levels = self._levels[key] = self._specialise(slots, time)
+            seen = list(slots)
+            for index, vec in zip(self.looked, key, strict=True):
+                seen[index] = vec
+            levels = self._specialise(tuple(seen), time)
+            draws = any(hit.draws for level in levels for hit in level.hits)
+            self._levels[time if draws else None, key] = levels
         return levels
+
+    def _seen(self, vec: Vec, mask: int) -> Vec:
+        """Return a vector with zeros for the bits that no flow looks at."""
+        if vec.known & ~vec.value & ~mask == (1 << vec.width) - 1 & ~mask:
+            return vec
+        seen = self._masked.get((vec, mask))
+        if seen is None:
+            bits = tuple([bit if mask >> place & 1 else 0 for place, bit in enumerate(vec.bits)])
+            seen = self._masked[vec, mask] = self.space.vec(bits)
+        return seen
 
     def _known(self, slots: Slots) -> tuple[Level, ...]:
         """Return the level that a packet meets of which every bit is known: its flows are indexed.
@@ -418,14 +449,13 @@ class Table:
         found.sort()
         return [self.rules[place] for place in found]
 
-    def _specialise(self, slots: Slots, time: int) -> tuple[Level, ...]:
+    def _specialise(self, slots: Slots, time: Time) -> tuple[Level, ...]:
         levels = []
         level_of = (
             (lambda rule: (rule.priority, rule.subtable))
             if self.file_order
             else (lambda rule: (rule.priority, 0))
         )
-        false = self.space.false
         for (priority, _), rules in groupby(self._candidates(slots), key=level_of):
             self.space.pause()
             alive: list[tuple[Rule, Set]] = []
@@ -436,9 +466,7 @@ class Table:
             if not alive:
                 continue
             hits = self._hits(alive, slots, time)
-            union = false
-            for hit in hits:
-                union = union | hit.match
+            union = self.space.any_of(hit.match for hit in hits)
             levels.append(Level(priority, tuple(hits), union, self._clashes(hits)))
             if union == self.space.true:
                 break
@@ -448,11 +476,10 @@ class Table:
         levels += self._conjunctive(slots, above=lowest, time=time)
         return tuple(sorted(levels, key=lambda level: -level.priority))
 
-    def _conjunctive(self, slots: Slots, *, above: int, time: int = 0) -> list[Level]:
+    def _conjunctive(self, slots: Slots, *, above: int, time: Time = (0, 0)) -> list[Level]:
         """Return what the conjunctions above a priority do."""
         assert self.conjunctions is not None
-        levels = []
-        failed = self.space.false
+        tried = []
         for priority, members in self.conjunctions.members.items():
             if priority > above:
                 alive = []
@@ -460,23 +487,19 @@ class Table:
                     where = self._matched(member.rule, slots)
                     if where.satisfiable():
                         alive.append((member, where))
-                met, tried = self._met(priority, alive, slots, failed, time)
-                failed = failed | tried
-                levels += met
-        return levels
+                if alive:
+                    tried.append((priority, alive))
+        return self._met(tried, slots, time)
 
     def _conjunctive_known(self, slots: Slots, *, above: int) -> list[Level]:
         """Return the same for a packet of which every bit is known: its members are indexed."""
         assert self.conjunctions is not None
-        levels = []
-        failed = self.space.false
-        for priority, members in self.conjunctions.met(slots).items():
-            if priority > above:
-                alive = [(member, self.space.true) for member in members]
-                met, tried = self._met(priority, alive, slots, failed, 0)
-                failed = failed | tried
-                levels += met
-        return levels
+        tried = [
+            (priority, [(member, self.space.true) for member in members])
+            for priority, members in self.conjunctions.met(slots).items()
+            if priority > above
+        ]
+        return self._met(tried, slots, (0, 0))
 
     def _matched(self, rule: Rule, slots: Slots) -> Set:
         where = self.space.true
@@ -488,33 +511,28 @@ class Table:
         return where
 
     def _met(
-        self,
-        priority: int,
-        alive: list[tuple[Member, Set]],
-        slots: Slots,
-        failed: Set,
-        time: int,
-    ) -> tuple[list[Level], Set]:
-        """Return what the conjunctions of a priority do, and what any flow of theirs matches.
+        self, tried: list[tuple[int, list[tuple[Member, Set]]]], slots: Slots, time: Time
+    ) -> list[Level]:
+        """Return what the conjunctions do, by priority; `tried` are their flows that match.
 
-        It comes after the plain flows of that priority.
+        Each comes after the plain flows of its priority.
         """
         assert self.conjunctions is not None
-        tried = self.space.false
-        for _, where in alive:
-            tried = tried | where
-        found = self.conjunctions.hits(
-            priority, alive, lambda rule: self._matched(rule, slots), failed
-        )
-        if not found:
-            return [], tried
-        hits = self._hits(found, slots, time)
-        union = self.space.false
-        for hit in hits:
-            union = union | hit.match
-        return [Level(priority, tuple(hits), union, self._clashes(hits))], tried
+        levels = []
+        failed = self.space.false
+        for place, (priority, alive) in enumerate(tried):
+            found = self.conjunctions.hits(
+                priority, alive, lambda rule: self._matched(rule, slots), failed
+            )
+            if found:
+                hits = self._hits(found, slots, time)
+                union = self.space.any_of(hit.match for hit in hits)
+                levels.append(Level(priority, tuple(hits), union, self._clashes(hits)))
+            if place + 1 < len(tried):
+                failed = failed | self.space.any_of(where for _, where in alive)
+        return levels
 
-    def _hits(self, alive: list[tuple[Rule, Set]], slots: Slots, time: int) -> list[Hit]:
+    def _hits(self, alive: list[tuple[Rule, Set]], slots: Slots, time: Time) -> list[Hit]:
         groups: dict[tuple[int, object], list[tuple[Rule, Set]]] = {}
         for rule, where in alive:
             # conjunctions are joined though they may meet: either may win then
@@ -535,7 +553,7 @@ class Table:
         return hits
 
     def _join(
-        self, members: list[tuple[Rule, Row, Set]], slots: Slots, subtable: int, time: int
+        self, members: list[tuple[Rule, Row, Set]], slots: Slots, subtable: int, time: Time
     ) -> Hit:
         """Join flows of one shape and one mask: their matches are disjoint.
 
@@ -559,15 +577,14 @@ class Table:
                 known = self._drawn(sharing.called(first.data, column), width, time)
                 open_columns.append((column, known))
             columns.append(known)
-        related = self.space.false
+        parts = []
         for (_, row, _), where in zip(members, inside, strict=True):
             for column, vec in open_columns:
                 mask = (1 << vec.width) - 1
                 where = where & self.space.matches(vec, row.data[column][2], mask)
-            related = related | where
-        matched = self.space.false
-        for _, _, where in members:
-            matched = matched | where
+            parts.append(where)
+        related = self.space.any_of(parts)
+        matched = self.space.any_of(where for _, _, where in members)
         program = sharing.joined(first, iter(columns), bits)
         rules = tuple({id(rule): rule for rule, _, _ in members}.values())
         draws = bool(open_columns) or (bits is not None and first.method != "")
@@ -587,28 +604,27 @@ class Table:
                     return self.space.slice(slots[slot], start, width)
         return None
 
-    def _drawn(self, name: str, width: int, time: int) -> Vec:
+    def _drawn(self, name: str, width: int, time: Time) -> Vec:
         """Return a vector for a datum: variables where the table's flows differ in it."""
         if self._differing is None:
             self._differing = sharing.differing(row for rule in self.rules for row in rule.rows)
         value, mask = self._differing[name]
-        bits = iter(
-            self.space.drawn(
-                f"{self.bridge}.{self.number} {name}&{mask:x} #{time}", mask.bit_count()
-            ).bits
-        )
+        packet, nth = time
+        named = f"{self.bridge}.{self.number} {name}&{mask:x} #{packet}.{nth}"
+        bits = iter(self.space.drawn(named, mask.bit_count(), packet).bits)
         return self.space.vec(
             tuple([next(bits) if mask >> at & 1 else value >> at & 1 for at in range(width)])
         )
 
-    def bits_for(self, method: str, time: int) -> Vec | None:
+    def bits_for(self, method: str, time: Time) -> Vec | None:
         """Return what decides the bucket of joined flows: of one hash, or anew each time."""
         bits = self.bucket_bits
         if bits is None:
             return None
         if method:
-            name = f"bucket {method} {self.bridge}.{self.number}/{bits.width} #{time}"
-            bits = self.space.block(name, bits.width)
+            packet, nth = time
+            name = f"bucket {method} {self.bridge}.{self.number}/{bits.width} #{packet}.{nth}"
+            bits = self.space.placed(name, bits.width, "buckets")
         self.chosen_by.add(bits)
         return bits
 
@@ -662,4 +678,4 @@ def _bucket_bits(space: Space, name: str, rules: Sequence[Rule], join_from: int)
     if len(grouped) < join_from:
         return None
     width = max(1, max(len(r.rows) - 1 for r in grouped).bit_length())
-    return space.block(f"{name}/{width}", width)
+    return space.placed(f"{name}/{width}", width, "buckets")

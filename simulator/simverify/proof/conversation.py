@@ -178,6 +178,7 @@ class Conversation:
         state.visits = ()
         state.stack = None
         state.packet = number
+        state.drawn = ()
         memo = thread.memo
         if number == 0 or turn.again:
             header = self.slots

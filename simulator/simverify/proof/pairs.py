@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
+from simverify.engine.executor import VANISHED
 from simverify.engine.outputs import NOT_BACK
 from simverify.engine.state import LEAVING, SEVERAL, Leaf, State, blank
 from simverify.engine.tunnel import bringable
@@ -41,11 +42,14 @@ _REQUESTS: Mapping[Protocol, str] = {
 """What begins a connection: a SYN, a datagram, an echo request."""
 _REPLY_TTL = 64
 _DATA_BITS = 160
-"""Room above the receiver's address for what flows make of it: an endpoint's address and port."""
+"""Room for what flows make of addresses: of the receiver's, an endpoint's address and port."""
+_CHOICE_BITS = 32
+"""Room for what decides the buckets of groups."""
 _PORT_BITS, _PORT_MASK = 16, 0xFFFF
 _TUNNEL = tuple(slot.index for slot in SLOTS if slot.name.startswith("tun_"))
 _TUNNEL_ENDS = tuple(SLOT[name].index for name in ("tun_id", "tun_src", "tun_dst"))
 _PLACE = {slot: place for place, slot in enumerate(LEAVING)}
+_MAC, _ADDRESS = (_PLACE[index(name)] for name in ("dl_dst", "nw_dst"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class Matrix:
 
     def fate(self, sender: str, fate: Fate) -> Set:
         """Return the requests that an endpoint sends as itself and that may end so."""
-        return self._pairs.requests(fate.where & self.senders[sender])
+        return self._pairs.requests(fate.where) & self.senders[sender]
 
     @property
     def leaving(self) -> Set:
@@ -221,9 +225,10 @@ class Pairs:
         self.ports = {e.name: self.element.ports[e.port] for e in endpoints}
         self.slots = self._opened()
         self.leaving = self.space.matches(self.out_port, _PORT_MASK, _PORT_MASK)
-        self.same = self.space.equal_within(self.space.true, self.in_port, self.out_port)
         self.headers = {v for vec in self.slots for v in vec.variables()}
         self.variables = self.headers | set(self.out_port.variables())
+        self._relations: dict[tuple[Vec, ...], Set] = {}
+        self._requests: dict[Set, Set] = {}
 
     def _opened(self) -> Slots:
         slots, self.real = arriving(self.space, parse_match(Source("", _REQUESTS[self.protocol])))
@@ -283,38 +288,51 @@ class Pairs:
         """Run some requests, and the answers to those that are delivered."""
         start = State(requests, self.slots)
         start.bridge, start.entered = self.bridge, SEVERAL
-        finals = executor.run([start], further=_TUNNEL)
+        finals = executor.run([start], further=_TUNNEL, counted=False)
         looked_up = executor.looked_up
-        answered = self._answers(executor, finals)
-        kept = self._kept(executor)
-        nothing = self.space.false
-        fates: dict[End, Ends] = {}
+        ends: dict[End, list[Set]] = {}
+        arrived: list[State] = []
         for final in finals:
             for leaf in _leaves(final):
-                where = final.cond
-                parts: list[tuple[FateKind, Set]] = [(leaf.kind, where)]
+                # whether flows are joined decides at which table such a packet is found out
+                table = None if leaf.reason == NOT_BACK else leaf.table
+                key: End = (leaf.kind, table, leaf.reason)
+                parts = [(key, final.cond)]
                 if leaf.kind == "delivered":
-                    where = self._leaving(where, leaf)
-                    back = nothing if leaf.back else where & self.same
-                    own = where & self._addressed(leaf) & ~back
+                    own, stray, back = self._leaving(final.cond, leaf)
                     parts = [
-                        ("delivered", own),
-                        ("misaddressed", where & ~own & ~back),
-                        ("dropped", back),
+                        (key, own),
+                        (("misaddressed", table, ""), stray),
+                        (("dropped", None, NOT_BACK), back),
                     ]
-                for kind, part in parts:
-                    if not part.satisfiable():
-                        continue
-                    answers = (nothing, nothing, nothing)
-                    if kind == "delivered":
-                        answers = answered.get((final.record, leaf), answers)
-                    reason = leaf.reason if leaf.kind == kind else NOT_BACK
-                    # whether flows are joined decides at which table such a packet is found out
-                    table = None if reason == NOT_BACK else leaf.table
-                    key = (kind, table, "" if kind == "misaddressed" else reason)
-                    new = (self.space.project(part, kept), *answers)
-                    fates[key] = joined(fates.get(key), new)
-        return Followed(fates, (looked_up, executor.looked_up - looked_up))
+                    if own.satisfiable():
+                        arrived.append(self._reply(final, leaf, own, key))
+                for which, part in parts:
+                    if part.satisfiable():
+                        self._add(executor, ends, which, 0, part)
+        self._answers(executor, arrived, ends)
+        self._account(executor, requests, ends)
+        found: dict[End, Ends] = {key: (a, b, c, d) for key, (a, b, c, d) in ends.items()}
+        return Followed(found, (looked_up, executor.looked_up - looked_up))
+
+    def _add(
+        self, executor: Executor, ends: dict[End, list[Set]], key: End, place: int, part: Set
+    ) -> None:
+        """Put packets to those that end so, as requests and choices: the rest follows."""
+        sets = ends.setdefault(key, [self.space.false] * 4)
+        sets[place] = sets[place] | self.space.project(part, self._kept(executor))
+
+    def _account(self, executor: Executor, sent: Set, ends: Mapping[End, list[Set]]) -> None:
+        """See that each request came to an end, and each answer: none may vanish from a matrix."""
+        orderly = executor.choices.orderly
+        for (kind, _, _), (where, answered, doubtful, unanswered) in ends.items():
+            sent = sent & ~self.requests(where).exists(self.leaving)
+            if kind == "delivered":
+                answers = answered | doubtful | unanswered
+                if (where & orderly & ~answers).satisfiable():
+                    raise AssertionError(VANISHED)
+        if sent.satisfiable():
+            raise AssertionError(VANISHED)
 
     def all(self) -> Set:
         """Return all requests that there are."""
@@ -331,19 +349,51 @@ class Pairs:
                 chosen.update(bits.variables())
         return self.variables | chosen
 
-    def _leaving(self, where: Set, leaf: Leaf) -> Set:
-        """Return a leaf's packets with the port that they leave by."""
-        if leaf.ports is None:
-            return where & self.space.matches(self.out_port, leaf.port or 0, _PORT_MASK)
-        ports = self.space.slice(leaf.ports, 0, _PORT_BITS)
-        return self.space.equal_within(where, self.out_port, ports)
+    def _leaving(self, where: Set, leaf: Leaf) -> tuple[Set, Set, Set]:
+        """Part what leaves by the ports of endpoints, with the port that it leaves by.
 
-    def _addressed(self, leaf: Leaf) -> Set:
+        Returns:
+            What is for that endpoint, what is for others, and what may not leave where it came in.
+        """
+        ports, mac, address = self._ports_of(leaf), leaf.slots[_MAC], leaf.slots[_ADDRESS]
+        back = self.space.false
+        if not leaf.back:
+            back = where & self._by(ports, self.in_port)
+            where = where & ~back
+            back = back & self._by(ports, self.out_port)
+        own = where & self._addressed(ports, mac, address)
+        stray = where & ~own.exists(self.leaving)
+        told = stray & self._by(ports, self.out_port)
+        if stray.satisfiable():
+            # by a port of no endpoint
+            stray = stray & ~self._by(ports, self.out_port).exists(self.leaving)
+            told = told | self.space.equal_within(stray, self.out_port, ports)
+        return own, told, back
+
+    def _ports_of(self, leaf: Leaf) -> Vec:
+        if leaf.ports is None:
+            return self.space.constant(_PORT_BITS, leaf.port or 0)
+        return self.space.slice(leaf.ports, 0, _PORT_BITS)
+
+    def _by(self, ports: Vec, others: Vec) -> Set:
+        """Return where two ports are one endpoint's."""
+        found = self._relations.get((ports, others))
+        if found is None:
+            found = self.space.false
+            for endpoint in self.endpoints:
+                found = found | self.by_port(ports, endpoint) & self.by_port(others, endpoint)
+            self._relations[ports, others] = found
+        return found
+
+    def _addressed(self, ports: Vec, mac: Vec, address: Vec) -> Set:
         """Return where what leaves by an endpoint's port is for the endpoint."""
-        mac, address = (leaf.slots[_PLACE[index(name)]] for name in ("dl_dst", "nw_dst"))
-        found = self.space.false
-        for endpoint in self.endpoints:
-            found = found | self._of(endpoint, self.out_port, mac, address)
+        found = self._relations.get((ports, mac, address))
+        if found is None:
+            found = self.space.false
+            for endpoint in self.endpoints:
+                own = self._of(endpoint, ports, mac, address)
+                found = found | own & self.by_port(self.out_port, endpoint)
+            self._relations[ports, mac, address] = found
         return found
 
     def _of(self, endpoint: Endpoint, port: Vec, mac: Vec, address: Vec) -> Set:
@@ -362,41 +412,24 @@ class Pairs:
     # answers
 
     def _answers(
-        self, executor: Executor, finals: Iterable[State]
-    ) -> Mapping[tuple[object, Leaf], tuple[Set, Set, Set]]:
-        """Return, for each leaf of a request, what is answered, in doubt, and not answered.
+        self, executor: Executor, arrived: list[State], ends: dict[End, list[Set]]
+    ) -> None:
+        """Say of all that is delivered whether it is answered, in doubt, or not.
 
         By the choices that the answer meets as well: what one of them loses is not answered.
         """
-        starts = []
-        for final in finals:
-            for leaf in _leaves(final):
-                if leaf.kind != "delivered":
-                    continue
-                start = self._reply(final, leaf)
-                start.cond = self._leaving(start.cond, leaf) & self._addressed(leaf)
-                if not leaf.back:
-                    start.cond = start.cond & ~self.same
-                if start.cond.satisfiable():
-                    starts.append(start)
-        nothing = self.space.false
-        answers = executor.run(starts, further=_TUNNEL)
-        kept = self._kept(executor)
-        found: dict[tuple[object, Leaf], tuple[Set, Set, Set]] = {}
-        for final in answers:
+        for final in executor.run(arrived, further=_TUNNEL, counted=False):
+            key = cast("End", final.memo)
             good = self._is_answer(final)
-            doubt = self.space.false
+            rest = final.cond & ~good
+            parts = [good, self.space.false, rest]
             if any(leaf.kind == "unknown" for leaf in _leaves(final)):
-                doubt = final.cond
-            assert isinstance(final.memo, tuple)
-            record, leaf = final.memo
-            old = found.get((record, leaf), (nothing, nothing, nothing))
-            lost = final.cond & ~good & ~doubt
-            new = [self.space.project(s, kept) for s in (good, doubt, lost)]
-            found[record, leaf] = (old[0] | new[0], old[1] | new[1], old[2] | new[2])
-        return found
+                parts = [good, rest, self.space.false]
+            for place, part in enumerate(parts, 1):
+                if part.satisfiable():
+                    self._add(executor, ends, key, place, part)
 
-    def _reply(self, final: State, leaf: Leaf) -> State:
+    def _reply(self, final: State, leaf: Leaf, where: Set, end: End) -> State:
         """Return the answer to what was delivered: the packet turned around."""
         space = self.space
 
@@ -416,10 +449,11 @@ class Pairs:
             new[index("tp_src")], new[index("tp_dst")] = was("tp_dst"), was("tp_src")
         if self.protocol == "tcp":
             new[index("tcp_flags")] = space.constant(12, SYN | ACK)
-        state = final.copy()
-        state.memo = (final.record, leaf)
+        state = final.copy(where)
+        state.memo = end
         state.record = ()
         state.packet = 1
+        state.drawn = ()
         state.bridge = self.bridge
         if leaf.ports is None:
             state.entered = leaf.port or 0
@@ -437,12 +471,10 @@ class Pairs:
         (leaf,) = leaves
         space = self.space
         where = final.cond
+        ports = self._ports_of(leaf)
+        where = where & self._by(ports, self.in_port)
         if not leaf.back:
-            where = where & ~self.same
-        if leaf.ports is None:
-            where = where & space.matches(self.in_port, leaf.port or 0, _PORT_MASK)
-        else:
-            where = self._back_at_sender(where, space.slice(leaf.ports, 0, _PORT_BITS))
+            where = where & ~self._by(self.in_port, self.out_port)
         pairs = [("nw_src", "nw_dst"), ("nw_dst", "nw_src")]
         if self.protocol == "icmp":
             pairs.append(("icmp_id", "icmp_id"))
@@ -454,15 +486,6 @@ class Pairs:
             vec = leaf.slots[_PLACE[index(got)]]
             where = space.equal_within(where, vec, self.slots[index(sent)])
         return where
-
-    def _back_at_sender(self, where: Set, ports: Vec) -> Set:
-        """Return where a port is the sender's: port by port, which parts the set at its top."""
-        found = self.space.false
-        for endpoint in self.endpoints:
-            sent = where & self.by_port(self.in_port, endpoint)
-            if sent.satisfiable():
-                found = found | sent & self.by_port(ports, endpoint)
-        return found
 
     # look-ups
 
@@ -479,8 +502,11 @@ class Pairs:
         return {e.name: whole.within(self.by_port(self.out_port, e)) for e in self.endpoints}
 
     def requests(self, where: Set) -> Set:
-        """Return a set without its choices."""
-        return self.space.project(where, self.variables)
+        """Return a fate's set without its choices."""
+        found = self._requests.get(where)
+        if found is None:
+            found = self._requests[where] = self.space.project(where, self.variables)
+        return found
 
     def count(self, requests: Set) -> int:
         """Return how many requests are in a set, each with one port where it leaves at most."""
@@ -497,13 +523,20 @@ def _leaves(state: State) -> list[Leaf]:
 def order_variables(space: Space) -> None:
     """Make the variables of requests, in the order that keeps the sets of a pipeline small.
 
-    The sender's stand together at the top, since each of its port, MAC and address tells the
-    others; where it is delivered is next, and last what the receiver's address follows from.
+    What stands alone is first: to ask it of a set changes the top of the set, and copies nothing.
+    The sender's port, MAC and address stand together, as each of them tells the others, and below
+    them what an answer's flows make of them; then where it is delivered, what flows make of the
+    receiver's address, and that itself.
     """
-    space.interleaved(("in_port", "out_port"), _PORT_BITS)
+    ttl(space, 0)
+    opened_block(space, "tp_src")
+    space.block("in_port", _PORT_BITS)
     for name in ("dl_src", "nw_src"):
         opened_block(space, name)
-    space.spare(_DATA_BITS)
+    space.spare("data 1", _DATA_BITS)
+    space.block("out_port", _PORT_BITS)
+    space.spare("data 0", _DATA_BITS)
+    space.spare("buckets", _CHOICE_BITS)
     for name in ("tp_dst", "nw_dst"):
         opened_block(space, name)
 

@@ -45,7 +45,7 @@ class Space:
         self._alls: dict[frozenset[int], Set] = {}
         self.watch: Callable[[], None] | None = None
         """Raises an error when whoever works in this space is to stop."""
-        self._spare = range(0)
+        self._spare: dict[str, range] = {}
         self.data: set[int] = set()
         """The variables of `drawn` blocks: each is a function of others."""
 
@@ -112,26 +112,34 @@ class Space:
         for name in names:
             self._blocks[name] = self.vec(tuple(bits[name]))
 
-    def spare(self, bits: int) -> None:
-        """Leave room at this place of the variable order, for `drawn`."""
+    def spare(self, room: str, bits: int) -> None:
+        """Leave room at this place of the variable order, for what is `placed` there later."""
         first = len(self._names)
         self._manager.add_vars(bits)
-        self._names += [f"spare[{place}]" for place in range(bits)]
-        self._spare = range(first, first + bits)
+        self._names += [f"{room}[{place}]" for place in range(bits)]
+        self._spare[room] = range(first, first + bits)
 
-    def drawn(self, name: str, width: int) -> Vec:
-        """Return a block as `block` does, in the room that was left for it, as long as it lasts."""
+    def placed(self, name: str, width: int, room: str) -> Vec:
+        """Return a block as `block` does, in the room that was left for it, as long as it lasts.
+
+        Each is placed above those before: what follows from others is best above them.
+        """
         vec = self._blocks.get(name)
         if vec is None:
-            if len(self._spare) < width:
-                vec = self.block(name, width)
-            else:
-                taken, self._spare = self._spare[:width], self._spare[width:]
-                bits = tuple(variable + FIRST_VARIABLE for variable in reversed(taken))
-                vec = self._blocks[name] = self.vec(bits)
-                for place, variable in enumerate(reversed(taken)):
-                    self._names[variable] = f"{name}[{place}]"
-            self.data.update(vec.variables())
+            left = self._spare.get(room, range(0))
+            if len(left) < width:
+                return self.block(name, width)
+            self._spare[room], taken = left[:-width], left[-width:]
+            vec = self.vec(tuple([variable + FIRST_VARIABLE for variable in reversed(taken)]))
+            self._blocks[name] = vec
+            for place, variable in enumerate(reversed(taken)):
+                self._names[variable] = f"{name}[{place}]"
+        return vec
+
+    def drawn(self, name: str, width: int, packet: int = 0) -> Vec:
+        """Return a block for data of a packet: its bits are functions of other variables."""
+        vec = self.placed(name, width, f"data {packet}")
+        self.data.update(vec.variables())
         return vec
 
     def has_block(self, name: str) -> bool:
@@ -205,6 +213,16 @@ class Space:
         for variable in sorted(signs, key=to_level, reverse=True):
             cube = self.literal(variable, signs[variable]) & cube
         return cube
+
+    def any_of(self, sets: Iterable[Set]) -> Set:
+        """Return the union of many sets: of pairs, and of pairs of these, which stay small long."""
+        some = list(sets)
+        if not some:
+            return self.false
+        while len(some) > 1:
+            odd = [some[-1]] if len(some) & 1 else []
+            some = [a | b for a, b in zip(some[::2], some[1::2], strict=False)] + odd
+        return some[0]
 
     def equal_within(self, within: Set, a: Vec, b: Vec) -> Set:
         """Return the part of `within` where `a` equals `b`, most significant bits first.
