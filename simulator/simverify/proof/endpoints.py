@@ -1,4 +1,4 @@
-"""Endpoint files: who is behind the ports of a switch, for questions about all pairs of them."""
+"""Endpoint files: who is behind the ports of switches, for questions about all pairs of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simverify.proof.pairs import Endpoint
 from simverify.text import Diagnostic, InputError, suggest
 from simverify.text.derived import relocate
-from simverify.text.scalars import VERSION
+from simverify.text.scalars import LOCATED, VERSION
 from simverify.text.shape import Bad, Fields, Key, ListOf, MapOf, Record, Report, Text
 from simverify.text.yaml import read_yaml
 from simverify_models.addresses import ADDRESS, MAC, PORT_REF
@@ -58,15 +58,19 @@ NETWORK: Key[Scalar | None] = Key(
     None,
     "the network file, if the command does not name it",
 )
+REQUESTS: Key[Scalar | None] = Key(
+    "requests", LOCATED, None, "only requests that match this, in OVS syntax; without it, all"
+)
 ROWS = Key("endpoints", MapOf("endpoint", ENDPOINT_ROW), doc="who is behind the ports, by name")
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointFile:
-    """An endpoint file; `network` is the file that it names."""
+    """An endpoint file; `network` is the file that it names, `requests` a match of OpenFlow."""
 
     rows: tuple[EndpointRow, ...]
     network: Path | None
+    requests: Scalar | None
 
 
 def _file(f: Fields, report: Report) -> Fields:
@@ -74,7 +78,7 @@ def _file(f: Fields, report: Report) -> Fields:
     return f
 
 
-ENDPOINT_FILE = Record("an endpoint file", (FORMAT, NETWORK, ROWS), _file)
+ENDPOINT_FILE = Record("an endpoint file", (FORMAT, NETWORK, REQUESTS, ROWS), _file)
 
 
 def read_endpoints(path: Path) -> EndpointFile:
@@ -92,7 +96,7 @@ def read_endpoints(path: Path) -> EndpointFile:
         raise InputError(report.diagnostics)
     named = fields[NETWORK]
     network = None if named is None else path.parent / named.text
-    return EndpointFile(tuple(fields[ROWS].values()), network)
+    return EndpointFile(tuple(fields[ROWS].values()), network, fields[REQUESTS])
 
 
 def endpoints_of(rows: Sequence[EndpointRow], network: Topology) -> tuple[Endpoint, ...]:
@@ -100,7 +104,7 @@ def endpoints_of(rows: Sequence[EndpointRow], network: Topology) -> tuple[Endpoi
 
     Raises:
         InputError: a port that is not there, that is linked to something, or that two endpoints
-            share; endpoints at several switches.
+            share.
     """
     wrong: list[Diagnostic] = []
     found = []
@@ -110,8 +114,6 @@ def endpoints_of(rows: Sequence[EndpointRow], network: Topology) -> tuple[Endpoi
     }
     for row in rows:
         problem = _wrong_port(row, network, linked, taken)
-        if problem is None and rows[0].port.element != row.port.element:
-            problem = ("not-modelled", "endpoints at several switches are not modelled", None)
         if problem is None and any(address.version == 6 for address in row.addresses):
             problem = ("not-modelled", "IPv6 addresses of endpoints are not modelled", None)
         if problem is not None:

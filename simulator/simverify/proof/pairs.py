@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from simverify.engine.executor import VANISHED
 from simverify.engine.outputs import NOT_BACK
 from simverify.engine.state import LEAVING, SEVERAL, Leaf, State, blank
+from simverify.engine.table import checks_of
 from simverify.engine.tunnel import bringable
 from simverify.network.element import Port
 from simverify.openflow.parse import parse_match
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from simverify.engine.executor import Executor
     from simverify.engine.state import Slots
     from simverify.network import Machine
+    from simverify.openflow.flow import Match
     from simverify.space import Set, Space, Vec
 
 Protocol = Literal["tcp", "udp", "icmp"]
@@ -45,7 +47,7 @@ _DATA_BITS = 160
 """Room for what flows make of addresses: of the receiver's, an endpoint's address and port."""
 _CHOICE_BITS = 32
 """Room for what decides the buckets of groups."""
-_PORT_BITS, _PORT_MASK = 16, 0xFFFF
+PORT_BITS = 16
 _TUNNEL = tuple(slot.index for slot in SLOTS if slot.name.startswith("tun_"))
 _TUNNEL_ENDS = tuple(SLOT[name].index for name in ("tun_id", "tun_src", "tun_dst"))
 _PLACE = {slot: place for place, slot in enumerate(LEAVING)}
@@ -210,46 +212,67 @@ class Followed:
 
 
 class Pairs:
-    """One run: the variables of the requests, and the switch that they meet."""
+    """One run: the variables of the requests, and the switches that they meet."""
 
-    def __init__(self, machine: Machine, endpoints: Sequence[Endpoint], protocol: Protocol) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        endpoints: Sequence[Endpoint],
+        protocol: Protocol,
+        within: Match | None = None,
+    ) -> None:
         self.machine = machine
         self.space: Space = machine.space
         self.endpoints = endpoints
         self.protocol: Protocol = protocol
-        self.switch = endpoints[0].switch
-        self.element = machine.network.elements[self.switch]
-        self.bridge = machine.network.index[self.switch]
-        self.in_port = self.space.block("in_port", _PORT_BITS)
-        self.out_port = self.space.block("out_port", _PORT_BITS)
-        self.ports = {e.name: self.element.ports[e.port] for e in endpoints}
-        self.slots = self._opened()
-        self.leaving = self.space.matches(self.out_port, _PORT_MASK, _PORT_MASK)
-        self.headers = {v for vec in self.slots for v in vec.variables()}
-        self.variables = self.headers | set(self.out_port.variables())
+        network = machine.network
+        self.bridges = tuple(dict.fromkeys(network.index[e.switch] for e in endpoints))
+        self.in_port = self.space.block("in_port", PORT_BITS)
+        self.in_end = self._end("in_switch", self.in_port)
+        self.out_end = self._end("out_switch", self.space.block("out_port", PORT_BITS))
+        self.ends = {e.name: self._number(e) for e in endpoints}
+        self.slots, self.real = self._opened()
+        if within is not None:
+            for slot, value, mask in checks_of(within):
+                self.real = self.real & self.space.matches(self.slots[slot], value, mask)
+        ones = (1 << self.out_end.width) - 1
+        self.leaving = self.space.matches(self.out_end, ones, ones)
+        self.headers = {v for vec in (*self.slots, self.in_end) for v in vec.variables()}
+        self.variables = self.headers | set(self.out_end.variables())
         self._relations: dict[tuple[Vec, ...], Set] = {}
         self._requests: dict[Set, Set] = {}
 
-    def _opened(self) -> Slots:
-        slots, self.real = arriving(self.space, parse_match(Source("", _REQUESTS[self.protocol])))
+    def _end(self, name: str, port: Vec) -> Vec:
+        """Return a port with the switch that it is one of, if there are several."""
+        bits = _switch_bits(len(self.bridges))
+        return self.space.join(self.space.block(name, bits), port) if bits else port
+
+    def _number(self, endpoint: Endpoint) -> int:
+        network = self.machine.network
+        place = self.bridges.index(network.index[endpoint.switch])
+        return place << PORT_BITS | network.elements[endpoint.switch].ports[endpoint.port]
+
+    def _opened(self) -> tuple[Slots, Set]:
+        slots, real = arriving(self.space, parse_match(Source("", _REQUESTS[self.protocol])))
         new = list(slots)
         new[SLOT["in_port"].index] = self.in_port
-        tables = self.machine.bridges(join_from=self.machine.join_from)[self.bridge].tables
-        looked = {slot for table in tables.values() for slot in table.looked}
+        bridges = self.machine.bridges(join_from=self.machine.join_from)
+        looked = {slot for b in bridges for table in b.tables.values() for slot in table.looked}
         for slot in _TUNNEL if any(map(self._is_tunnel, self.endpoints)) else ():
             if slot in looked or slot in _TUNNEL_ENDS:
                 new[slot] = self.space.block(SLOTS[slot].name, SLOTS[slot].width)
-        return tuple(new)
+        return tuple(new), real
 
     def _is_tunnel(self, endpoint: Endpoint) -> bool:
         """Whether packets may come through a tunnel: any port may be one if none is declared."""
-        if self.element.tunnels:
-            return endpoint.port in self.element.tunnels
+        tunnels = self.machine.network.elements[endpoint.switch].tunnels
+        if tunnels:
+            return endpoint.port in tunnels
         return endpoint.mac is None and endpoint.prefixes is None
 
     def _sent(self, endpoint: Endpoint) -> Set:
         """Return all packets that can come by an endpoint's port."""
-        found = self.by_port(self.in_port, endpoint) & self.real
+        found = self.by_port(self.in_end, endpoint) & self.real
         if not self._is_tunnel(endpoint):
             for slot in _TUNNEL:
                 vec = self.slots[slot]
@@ -257,7 +280,7 @@ class Pairs:
                     found = found & self.space.matches(vec, 0, (1 << vec.width) - 1)
             return found
         brought = bringable(self.space, self.slots)
-        if not self.element.tunnels:
+        if not self.machine.network.elements[endpoint.switch].tunnels:
             _, src, dst = map(self._none, _TUNNEL_ENDS)
             brought = brought | (src & dst)
         return found & brought
@@ -268,11 +291,11 @@ class Pairs:
     def genuine(self, endpoint: Endpoint) -> Set:
         """Return what an endpoint sends as itself."""
         mac, address = (self.slots[index(name)] for name in ("dl_src", "nw_src"))
-        return self._of(endpoint, self.in_port, mac, address) & self._sent(endpoint)
+        return self._of(endpoint, self.in_end, mac, address) & self._sent(endpoint)
 
     def by_port(self, vec: Vec, endpoint: Endpoint) -> Set:
         """Return where a port is an endpoint's."""
-        return self.space.matches(vec, self.ports[endpoint.name], _PORT_MASK)
+        return self.space.matches(vec, self.ends[endpoint.name], (1 << vec.width) - 1)
 
     def run(self, executor: Executor) -> Matrix:
         """Run all requests, and the answers to those that are delivered."""
@@ -286,9 +309,7 @@ class Pairs:
 
     def follow(self, executor: Executor, requests: Set) -> Followed:
         """Run some requests, and the answers to those that are delivered."""
-        start = State(requests, self.slots)
-        start.bridge, start.entered = self.bridge, SEVERAL
-        finals = executor.run([start], further=_TUNNEL, counted=False)
+        finals = executor.run(self._starts(requests), further=_TUNNEL, counted=False)
         looked_up = executor.looked_up
         ends: dict[End, list[Set]] = {}
         arrived: list[State] = []
@@ -298,7 +319,10 @@ class Pairs:
                 table = None if leaf.reason == NOT_BACK else leaf.table
                 key: End = (leaf.kind, table, leaf.reason)
                 parts = [(key, final.cond)]
-                if leaf.kind == "delivered":
+                if leaf.kind == "delivered" and leaf.bridge not in self.bridges:
+                    name = self.machine.network.names[leaf.bridge]
+                    parts = [(("lost", None, f"{name} has it, which is no endpoint"), final.cond)]
+                elif leaf.kind == "delivered":
                     own, stray, back = self._leaving(final.cond, leaf)
                     parts = [
                         (key, own),
@@ -314,6 +338,18 @@ class Pairs:
         self._account(executor, requests, ends)
         found: dict[End, Ends] = {key: (a, b, c, d) for key, (a, b, c, d) in ends.items()}
         return Followed(found, (looked_up, executor.looked_up - looked_up))
+
+    def _starts(self, requests: Set) -> Iterator[State]:
+        """Yield the requests of each switch's endpoints."""
+        switch = self.space.slice(self.in_end, PORT_BITS, self.in_end.width - PORT_BITS)
+        for place, bridge in enumerate(self.bridges):
+            own = requests
+            if switch.width:
+                own = own & self.space.matches(switch, place, (1 << switch.width) - 1)
+            start = State(own, self.slots)
+            start.bridge, start.entered = bridge, SEVERAL
+            if own.satisfiable():
+                yield start
 
     def _add(
         self, executor: Executor, ends: dict[End, list[Set]], key: End, place: int, part: Set
@@ -344,9 +380,10 @@ class Pairs:
     def _kept(self, executor: Executor) -> set[int]:
         """Return the variables of requests and of choices: all others follow from them."""
         chosen = {v for choice in executor.choices for v in choice.vec.variables()}
-        for table in executor.bridges[self.bridge].tables.values():
-            for bits in table.chosen_by:
-                chosen.update(bits.variables())
+        for bridge in executor.bridges:
+            for table in bridge.tables.values():
+                for bits in table.chosen_by:
+                    chosen.update(bits.variables())
         return self.variables | chosen
 
     def _leaving(self, where: Set, leaf: Leaf) -> tuple[Set, Set, Set]:
@@ -358,22 +395,27 @@ class Pairs:
         ports, mac, address = self._ports_of(leaf), leaf.slots[_MAC], leaf.slots[_ADDRESS]
         back = self.space.false
         if not leaf.back:
-            back = where & self._by(ports, self.in_port)
+            back = where & self._by(ports, self.in_end)
             where = where & ~back
-            back = back & self._by(ports, self.out_port)
+            back = back & self._by(ports, self.out_end)
         own = where & self._addressed(ports, mac, address)
         stray = where & ~own.exists(self.leaving)
-        told = stray & self._by(ports, self.out_port)
+        told = stray & self._by(ports, self.out_end)
         if stray.satisfiable():
             # by a port of no endpoint
-            stray = stray & ~self._by(ports, self.out_port).exists(self.leaving)
-            told = told | self.space.equal_within(stray, self.out_port, ports)
+            stray = stray & ~self._by(ports, self.out_end).exists(self.leaving)
+            told = told | self.space.equal_within(stray, self.out_end, ports)
         return own, told, back
 
     def _ports_of(self, leaf: Leaf) -> Vec:
         if leaf.ports is None:
-            return self.space.constant(_PORT_BITS, leaf.port or 0)
-        return self.space.slice(leaf.ports, 0, _PORT_BITS)
+            ports = self.space.constant(PORT_BITS, leaf.port or 0)
+        else:
+            ports = self.space.slice(leaf.ports, 0, PORT_BITS)
+        bits = self.out_end.width - PORT_BITS
+        if not bits:
+            return ports
+        return self.space.join(self.space.constant(bits, self.bridges.index(leaf.bridge)), ports)
 
     def _by(self, ports: Vec, others: Vec) -> Set:
         """Return where two ports are one endpoint's."""
@@ -392,7 +434,7 @@ class Pairs:
             found = self.space.false
             for endpoint in self.endpoints:
                 own = self._of(endpoint, ports, mac, address)
-                found = found | own & self.by_port(self.out_port, endpoint)
+                found = found | own & self.by_port(self.out_end, endpoint)
             self._relations[ports, mac, address] = found
         return found
 
@@ -454,12 +496,12 @@ class Pairs:
         state.record = ()
         state.packet = 1
         state.drawn = ()
-        state.bridge = self.bridge
+        state.bridge = leaf.bridge
         if leaf.ports is None:
             state.entered = leaf.port or 0
         else:
             state.entered = SEVERAL
-            new[SLOT["in_port"].index] = space.slice(leaf.ports, 0, _PORT_BITS)
+            new[SLOT["in_port"].index] = space.slice(leaf.ports, 0, PORT_BITS)
         state.slots = tuple(new)
         return state
 
@@ -469,12 +511,14 @@ class Pairs:
         if len(leaves) != 1 or leaves[0].kind != "delivered":
             return self.space.false
         (leaf,) = leaves
+        if leaf.bridge not in self.bridges:
+            return self.space.false
         space = self.space
         where = final.cond
         ports = self._ports_of(leaf)
-        where = where & self._by(ports, self.in_port)
+        where = where & self._by(ports, self.in_end)
         if not leaf.back:
-            where = where & ~self._by(self.in_port, self.out_port)
+            where = where & ~self._by(self.in_end, self.out_end)
         pairs = [("nw_src", "nw_dst"), ("nw_dst", "nw_src")]
         if self.protocol == "icmp":
             pairs.append(("icmp_id", "icmp_id"))
@@ -499,7 +543,7 @@ class Pairs:
             unanswered = unanswered | self.requests(fate.unanswered)
             doubtful = doubtful | self.requests(fate.doubtful)
         whole = Reached(delivered, answered, unanswered, doubtful)
-        return {e.name: whole.within(self.by_port(self.out_port, e)) for e in self.endpoints}
+        return {e.name: whole.within(self.by_port(self.out_end, e)) for e in self.endpoints}
 
     def requests(self, where: Set) -> Set:
         """Return a fate's set without its choices."""
@@ -512,7 +556,7 @@ class Pairs:
         """Return how many requests are in a set, each with one port where it leaves at most."""
         some = requests.exists(self.leaving)
         return some.sat_count(self.space.n_variables) >> (
-            self.space.n_variables - len(self.variables) + _PORT_BITS
+            self.space.n_variables - len(self.variables) + self.out_end.width
         )
 
 
@@ -520,7 +564,11 @@ def _leaves(state: State) -> list[Leaf]:
     return [event for event in state.record if isinstance(event, Leaf)]
 
 
-def order_variables(space: Space) -> None:
+def _switch_bits(switches: int) -> int:
+    return (switches - 1).bit_length()
+
+
+def order_variables(space: Space, switches: int = 1) -> None:
     """Make the variables of requests, in the order that keeps the sets of a pipeline small.
 
     What stands alone is first: to ask it of a set changes the top of the set, and copies nothing.
@@ -530,11 +578,16 @@ def order_variables(space: Space) -> None:
     """
     ttl(space, 0)
     opened_block(space, "tp_src")
-    space.block("in_port", _PORT_BITS)
+    bits = _switch_bits(switches)
+    if bits:
+        space.block("in_switch", bits)
+    space.block("in_port", PORT_BITS)
     for name in ("dl_src", "nw_src"):
         opened_block(space, name)
     space.spare("data 1", _DATA_BITS)
-    space.block("out_port", _PORT_BITS)
+    if bits:
+        space.block("out_switch", bits)
+    space.block("out_port", PORT_BITS)
     space.spare("data 0", _DATA_BITS)
     space.spare("buckets", _CHOICE_BITS)
     for name in ("tp_dst", "nw_dst"):
@@ -547,16 +600,20 @@ def receivers_of(endpoints: Sequence[Endpoint]) -> frozenset[Port]:
 
 
 def all_pairs(
-    machine: Machine, endpoints: Sequence[Endpoint], protocols: Sequence[Protocol] = PROTOCOLS
+    machine: Machine,
+    endpoints: Sequence[Endpoint],
+    protocols: Sequence[Protocol] = PROTOCOLS,
+    within: Match | None = None,
 ) -> Iterator[Matrix]:
     """Yield what becomes of every packet of each protocol, from every endpoint.
 
     Args:
         machine: made with `receivers` at the ports of the endpoints.
-        endpoints: all at one switch.
+        endpoints: at one switch or several.
         protocols: which requests are sent.
+        within: of those, only the ones that match.
     """
     ttl(machine.space, 0)
     for protocol in protocols:
-        pairs = Pairs(machine, endpoints, protocol)
+        pairs = Pairs(machine, endpoints, protocol, within)
         yield pairs.run(machine.executor(machine.choices(), terse=True))

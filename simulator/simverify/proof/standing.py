@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.trail import Trail
 from simverify.proof.headers import ttl
-from simverify.proof.pairs import PROTOCOLS, Followed, Pairs, joined, receivers_of
+from simverify.proof.pairs import PORT_BITS, PROTOCOLS, Followed, Pairs, joined, receivers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from simverify.network import Machine, Topology
     from simverify.network.change import Change
+    from simverify.openflow.flow import Match
     from simverify.proof.pairs import End, Endpoint, Ends, Matrix, Protocol
     from simverify.space import Set
 
-_PORT_MASK = 0xFFFF
+_PORT_MASK = (1 << PORT_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,9 @@ class Standing:
 
     Args:
         machine: made with `receivers` at the ports of the endpoints.
-        endpoints: all at one switch.
+        endpoints: at one switch or several.
         protocols: which requests are sent.
+        within: of those, only the ones that match.
     """
 
     def __init__(
@@ -75,10 +77,11 @@ class Standing:
         machine: Machine,
         endpoints: Sequence[Endpoint],
         protocols: Sequence[Protocol] = PROTOCOLS,
+        within: Match | None = None,
     ) -> None:
         ttl(machine.space, 0)
         self._machine = machine
-        self._runs = [_Run(machine, endpoints, protocol) for protocol in protocols]
+        self._runs = [_Run(machine, endpoints, protocol, within) for protocol in protocols]
 
     @property
     def matrices(self) -> Sequence[Matrix]:
@@ -109,8 +112,15 @@ class _Run:
     What few requests do is kept apart, since taking few from large sets costs much.
     """
 
-    def __init__(self, machine: Machine, endpoints: Sequence[Endpoint], protocol: Protocol) -> None:
-        self.pairs = Pairs(machine, endpoints, protocol)
+    def __init__(
+        self,
+        machine: Machine,
+        endpoints: Sequence[Endpoint],
+        protocol: Protocol,
+        within: Match | None,
+    ) -> None:
+        self._within = within
+        self.pairs = Pairs(machine, endpoints, protocol, within)
         self._begin(machine)
 
     def _begin(self, machine: Machine) -> None:
@@ -139,8 +149,8 @@ class _Run:
     def change(self, machine: Machine, change: Change, endpoints: Sequence[Endpoint]) -> Update:
         """Follow the requests that a change concerns."""
         old, space = self.pairs, machine.space
-        self.pairs = new = Pairs(machine, endpoints, old.protocol)
-        if change.everything or new.slots != old.slots or new.bridge != old.bridge:
+        self.pairs = new = Pairs(machine, endpoints, old.protocol, self._within)
+        if change.everything or new.slots != old.slots or new.bridges != old.bridges:
             before = self._of(old, space.true)
             self._begin(machine)
             return Update(new.protocol, space.true, before, self.matrix())
@@ -157,12 +167,13 @@ class _Run:
         """Return the requests that may end otherwise after a change."""
         space, new = old.space, self.pairs
         moved = _moved(old, new)
-        if moved:
-            of_bridge = change.ports.get(new.bridge, frozenset())
-            change = replace(change, ports={**change.ports, new.bridge: of_bridge | moved})
-        found = change.met(self._trail, space, old.headers)
-        for port in moved:
-            found = found | space.matches(old.in_port, port, _PORT_MASK)
+        ports = dict(change.ports)
+        for end in moved:
+            bridge = new.bridges[end >> PORT_BITS]
+            ports[bridge] = ports.get(bridge, frozenset()) | {end & _PORT_MASK}
+        found = replace(change, ports=ports).met(self._trail, space, old.headers)
+        for end in moved:
+            found = found | space.matches(old.in_end, end, (1 << old.in_end.width) - 1)
         return found
 
     def _of(self, pairs: Pairs, requests: Set) -> Matrix:
@@ -171,13 +182,13 @@ class _Run:
 
 
 def _moved(before: Pairs, after: Pairs) -> frozenset[int]:
-    """Return the ports behind which is somebody else now."""
+    """Return the ports, with their switches, behind which is somebody else now."""
     found = set()
-    old = {before.ports[e.name]: e for e in before.endpoints}
-    new = {after.ports[e.name]: e for e in after.endpoints}
-    for port in old.keys() | new.keys():
-        if old.get(port) != new.get(port):
-            found.add(port)
+    old = {before.ends[e.name]: e for e in before.endpoints}
+    new = {after.ends[e.name]: e for e in after.endpoints}
+    for end in old.keys() | new.keys():
+        if old.get(end) != new.get(end):
+            found.add(end)
     return frozenset(found)
 
 

@@ -168,8 +168,7 @@ class Network:
         for item in self.spec.hygiene:
             text = item.must or item.must_not
             assert text is not None
-            match = match_of(text)
-            _check_headers(text, match)
+            match = headers_of(text)
             found.append(
                 Invariant(
                     item.name,
@@ -336,8 +335,14 @@ class Loader:
         return self._scripts
 
 
-def _check_headers(scalar: Scalar, match: Match) -> None:
-    """Refuse what no packet at a port has: registers and the like are the pipeline's alone."""
+def headers_of(scalar: Scalar) -> Match:
+    """Return the match on headers that a scalar of a YAML file says.
+
+    Raises:
+        InputError: it is none, or asks for what no packet at a port has: registers and the like
+            are the pipeline's alone.
+    """
+    match = match_of(scalar)
     for term in match.terms:
         if any(
             part.slot is not None and part.slot.index not in LEAVING for part in term.field.parts
@@ -350,10 +355,11 @@ def _check_headers(scalar: Scalar, match: Match) -> None:
                         "not-a-header",
                         f"{name} is no header of a packet that passes a port",
                         scalar.span,
-                        "hygiene says what packets look like outside; leave it out",
+                        "this is about packets outside of a switch; leave it out",
                     )
                 ]
             )
+    return match
 
 
 def match_of(scalar: Scalar) -> Match:

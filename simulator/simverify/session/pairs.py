@@ -10,13 +10,14 @@ from simverify.network import Machine
 from simverify.proof.endpoints import endpoints_of, read_endpoints
 from simverify.proof.pairs import PROTOCOLS, all_pairs, order_variables, receivers_of
 from simverify.proof.standing import Standing
-from simverify.session.network import LARGE_SPACE, Network, load
+from simverify.session.network import LARGE_SPACE, Network, headers_of, load
 from simverify.space import Space
 from simverify.text import Diagnostic, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simverify.openflow.flow import Match
     from simverify.proof.pairs import Endpoint, Matrix, Protocol
     from simverify.proof.standing import Update
     from simverify.session.overrides import Overrides
@@ -61,10 +62,10 @@ def pairs(
     Raises:
         InputError: with what is wrong in the files.
     """
-    network, endpoints, machine = _prepared(path, overrides, network)
+    network, endpoints, machine, within = _prepared(path, overrides, network)
     matrices: list[Matrix] = []
     try:
-        matrices.extend(all_pairs(machine, endpoints, protocols))
+        matrices.extend(all_pairs(machine, endpoints, protocols, within))
     except MemoryError:
         raise _no_room(path, protocols[len(matrices)]) from None
     return AllPairs(network, endpoints, tuple(matrices))
@@ -94,9 +95,9 @@ class Following:
         protocols: Sequence[Protocol] = PROTOCOLS,
     ) -> None:
         self._path, self._overrides = path, overrides
-        self.network, self.endpoints, machine = _prepared(path, overrides, network)
+        self.network, self.endpoints, machine, within = _prepared(path, overrides, network)
         try:
-            self._standing = Standing(machine, self.endpoints, protocols)
+            self._standing = Standing(machine, self.endpoints, protocols, within)
         except MemoryError:
             raise _no_room(path, "a protocol") from None
 
@@ -128,8 +129,8 @@ class Following:
 
 def _prepared(
     path: str | Path, overrides: Overrides, network: Network | str | Path | None
-) -> tuple[Network, tuple[Endpoint, ...], Machine]:
-    """Return a network, the endpoints of a file, and the machine for them."""
+) -> tuple[Network, tuple[Endpoint, ...], Machine, Match | None]:
+    """Return a network, the endpoints of a file, the machine for them, and which requests."""
     file = read_endpoints(Path(path))
     if network is None:
         if file.network is None:
@@ -143,9 +144,10 @@ def _prepared(
     topology = network.topology
     endpoints = endpoints_of(file.rows, topology)
     space = Space(LARGE_SPACE)
-    order_variables(space)
+    order_variables(space, len({endpoint.switch for endpoint in endpoints}))
     machine = Machine(topology, network.order, space=space, receivers=receivers_of(endpoints))
-    return network, endpoints, machine
+    within = None if file.requests is None else headers_of(file.requests)
+    return network, endpoints, machine, within
 
 
 def _no_room(path: str | Path, what: str) -> InputError:
