@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from simverify.engine.state import WIRE
 from simverify.network import Machine, Topology
-from simverify.packet.fields import SLOT
+from simverify.packet.fields import SLOT, SLOTS
+from simverify.packet.wire import parse
 from simverify.proof.endpoints import endpoints_of, read_endpoints
 from simverify.proof.pairs import all_pairs, order_variables, receivers_of
 from simverify.proof.standing import Standing
@@ -19,7 +21,8 @@ from simverify.session import Overrides, load
 from simverify.session.pairs import pairs
 from simverify.space import Space
 from tests.cli.command import run
-from tests.corpora.all_pairs import write_node
+from tests.corpora.all_pairs import write_chassis, write_node
+from tests.corpora.controllers import talks
 from tests.corpora.shared import shared
 from tests.proof.test_standing import assert_equal
 
@@ -94,6 +97,52 @@ def test_what_a_switch_did_with_a_request_is_in_the_matrix(folder: str, tmp_path
             assert any((f.where & packet).satisfiable() for f in lost), truth["name"]
         compared += 1
     assert compared > 30
+
+
+def _of_frame(matrix: Matrix, frame: bytes) -> Set:
+    """Return the set of one frame; empty if it is no request of the matrix."""
+    space, headers = matrix.space, parse(frame)
+    found = space.true
+    for index in WIRE:
+        vec, slot = matrix.slots[index], SLOTS[index]
+        found = found & space.matches(vec, headers.get(slot.name, 0), (1 << slot.width) - 1)
+    return found
+
+
+def test_two_chassis_deliver_and_answer_as_the_matrix_says(tmp_path: Path) -> None:
+    """A router and stateful filters on two switches that a tunnel joins."""
+    folder = shared("controllers/ovn-b-router-stateful")
+    _, endpoints = write_chassis(folder, tmp_path)
+    found = pairs(endpoints, Overrides(order="file"))
+    names = {(e.switch, e.port): e.name for e in found.endpoints}
+    delivered = answered = lost = 0
+    for talk in talks(folder, joined=True):
+        first = talk.packets[0]
+        network = found.network.topology
+        place = network.index[first.switch]
+        sender = names.get((first.switch, network.port_name(place, first.port)))
+        for matrix in found.matrices:
+            packet = _of_frame(matrix, first.frame)
+            if sender is None or not talk.fresh:
+                continue
+            packet = packet & matrix.senders[sender]
+            if not packet.satisfiable():
+                continue
+            for switch, port, _, _ in first.outputs:
+                to = network.port_name(network.index[switch], port)
+                reached = matrix.pair(sender, names[switch, to])
+                assert (reached.delivered & packet).satisfiable(), talk.name
+                delivered += 1
+                answers = [p for p in talk.packets[1:2] if (p.switch, p.port) == (switch, port)]
+                back = [out[:2] for answer in answers for out in answer.outputs]
+                if to != sender and (first.switch, first.port) in back:
+                    assert (reached.answered & packet).satisfiable(), talk.name
+                    answered += 1
+            if not first.outputs:
+                gone = [f for f in matrix.fates if f.kind not in ("delivered", "misaddressed")]
+                assert any((f.where & packet).satisfiable() for f in gone), talk.name
+                lost += 1
+    assert (delivered, answered, lost) > (10, 10, 5)
 
 
 def test_the_command_says_who_reaches_whom(tmp_path: Path) -> None:
