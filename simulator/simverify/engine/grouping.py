@@ -136,6 +136,10 @@ def _asked_for_hash(
     if rehearsal.leaks(state, frame) or rehearsal.lost_after(state):
         yield from ex.give_up(state, frame, _LEAKING)
         return None
+    if rehearsal.unrestored(state):
+        # what follows the bucket is done before, without the hash
+        yield from ex.give_up(state, frame, "a group by hash in a bucket that something follows")
+        return None
     state.hashed = hashed(state)
     come_back = yield from recirculation.again(ex, state, frame)
     if come_back is None:
