@@ -1,11 +1,11 @@
 """What a Node's agent changes, one after another: all pairs followed, beside running all anew.
 
-    python -m benchmarks.deltas [antrea-agent/node] [--pods] [--check] [--flows 40]
+    python -m benchmarks.deltas [antrea-agent/node] [--pods] [--check each|last] [--flows 40]
 
 Reads a recorded Node below SIMVERIFY_SHARED (default: ../shared) and the 16 changes of
 `antrea-agent/deltas`, each a bundle. Prints JSON: seconds of the processor for all three protocols
 at first, and for each change, with the classes of packets that were run again and the pairs of
-endpoints that it concerns. `--check` runs everything anew as well after each, and compares.
+endpoints that it concerns. `--check` runs everything anew as well after each, or after the last, and compares.
 `--flows` takes so many flows at random out of the Node, each by itself, and puts each back.
 """
 
@@ -188,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("node", nargs="?", default="antrea-agent/node")
     parser.add_argument("--pods", action="store_true")
-    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--check", choices=("each", "last"))
     parser.add_argument("--flows", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
@@ -202,7 +202,10 @@ def main() -> None:
     }
     if asked.flows:
         figures["one_flow"] = flows(node, asked.flows, asked.seed)
-    figures["deltas"] = list(deltas(node, base / "antrea-agent" / "deltas", check=asked.check))
+    changes = base / "antrea-agent" / "deltas"
+    figures["deltas"] = list(deltas(node, changes, check=asked.check == "each"))
+    if asked.check == "last":
+        figures["differences"] = node.differences()
     figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps(figures, indent=2))
 
