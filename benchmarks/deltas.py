@@ -5,7 +5,8 @@
 Reads a recorded Node below SIMVERIFY_SHARED (default: ../shared) and the 16 changes of
 `antrea-agent/deltas`, each a bundle. Prints JSON: seconds of the processor for all three protocols
 at first, and for each change, with the classes of packets that were run again and the pairs of
-endpoints that it concerns. `--check` runs everything anew as well after each, or after the last, and compares.
+endpoints that it concerns. `--check` runs everything anew as well, after each or after the last,
+and compares.
 `--flows` takes so many flows at random out of the Node, each by itself, and puts each back.
 """
 
