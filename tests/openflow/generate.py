@@ -88,17 +88,24 @@ class Generator:
     def meter(self) -> str:
         """Return the text of a meter, as add-meter takes it."""
         choose = self.random
-        words = [f"meter={choose.randrange(1, 1 << choose.randrange(1, 16))}"]
+        words = [f"meter={self.number((1 << choose.randrange(1, 16)) - 2)}"]
         words.append(choose.choice(["kbps", "pktps"]))
         burst = choose.random() < 0.5
-        if burst:
+        if burst and not self.off():
             words.append("burst")
         if choose.random() < 0.3:
             words.append("stats")
-        band = f"type=drop,rate={choose.randrange(1, 1 << 20)}"
-        if burst:
-            band += f",burst_size={choose.randrange(1, 1 << 20)}"
-        return ",".join([*words, f"bands={band}"])
+        if choose.random() < 0.3:
+            choose.shuffle(words)
+        comma = choose.choice([",", ",", " ", ", "])
+        bands = []
+        for _ in range(choose.choice([1, 1, 1, 2, 3])):
+            band = ["type=drop", f"rate={self.number((1 << choose.randrange(1, 33)) - 1)}"]
+            if burst or self.off():
+                band.append(f"burst_size={self.number((1 << choose.randrange(1, 33)) - 1)}")
+            bands.append(choose.choice([",", " "]).join(band))
+        word = choose.choice(["bands=", "bands=", "band="])
+        return self._spoil(comma.join([*words, word + ",".join(bands)]))
 
     def number(self, top: int) -> str:
         """Return a number up to `top`, in decimal or hexadecimal digits."""

@@ -7,8 +7,11 @@ import shutil
 import pytest
 
 from simverify.openflow import Protocol, parse_flow
+from simverify.openflow.carried import lost_in_10
+from simverify.openflow.meaning import one_form
 from simverify.text import InputError
 from tests.openflow.differential import compare
+from tests.openflow.reading import ask_ovs
 
 VLAN_TAGS = """
 actions=push_vlan:0x8100,push_vlan:0x8100,pop_vlan,pop_vlan
@@ -370,3 +373,21 @@ def test_fields_without_a_name_in_openflow_are_not_written(field: str) -> None:
         with pytest.raises(InputError) as caught:
             parse_flow("ip,dl_vlan=5,actions=" + action % field)
         assert [d.code for d in caught.value.diagnostics] == ["unsendable-field"]
+
+
+@pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="openvswitch-common is not installed")
+@pytest.mark.parametrize(
+    "actions",
+    [
+        "write_actions(output:2)", "output:1,write_actions(output:2)", "output:1,clear_actions",
+        "set_field:1:2:3:4:5:6/ff:ff:00:00:00:00->eth_src", "set_field:5/0xff->tcp_dst",
+        "clone(set_field:10.0.0.0/8->ip_dst)", "set_field:5/0xff->reg0", "load:5->tcp_dst[0..7]",
+        "set_field:1:2:3:4:5:6->eth_src", "output:1,goto_table:3", "clone(set_field:80->tcp_dst)",
+    ],
+)  # fmt: skip
+def test_what_openflow_10_leaves_out_of_actions_is_known(actions: str) -> None:
+    """What ovs-ofctl sends in OpenFlow 1.0 means the same, unless we say that it is lost."""
+    flow = parse_flow(f"tcp,actions={actions}")
+    sent = parse_flow(ask_ovs("flow", f"tcp,actions={actions}", "OpenFlow10").canonical or "")
+    same = one_form(sent.actions) == one_form(flow.actions)
+    assert same == (lost_in_10(flow.actions) is None)

@@ -17,6 +17,10 @@ WRONG = [
     *("meter=0,kbps,bands=type=drop,rate=1", "meter=8,kbps,pktps,bands=type=drop,rate=1"),
     *("meter=3,kbps,burst,bands=type=drop,rate=5", "meter=2,kbps,bands=type=drop,rate=0"),
     "meter=2,kbps,bands=type=drop,rate=5,prec_level=3",
+    *("meter:1,kbps,bands=type:drop,rate:1", "meter=1,kbps,bands=type=dscp_remark,rate=5"),
+    *("meter=1,kbpsbands=type=drop,rate=1", "meter=-1,kbps,bands=type=drop,rate=1"),
+    *("meter=+1,kbps,bands=type=drop,rate=1", "meter=1,kbps=1,bands=type=drop,rate=1"),
+    *("meter=1,meter=2,kbps,bands=type=drop,rate=1", "meter=1,kbps,bands=rate=1,type=drop"),
 ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from simverify.openflow.carried import lost_in_10
 from simverify.openflow.commands import (
     FileCommand,
     FlowCommand,
@@ -227,6 +228,10 @@ class _Application:
             self._note_left_out(mod.flow.actions, command, mod.span)
         openflow10 = _protocol(command) == "OpenFlow10"
         changed = _sent(_allowed(mod, command), command)
+        lost = lost_in_10(changed.flow.actions) if isinstance(changed, FlowMod) else None
+        if openflow10 and lost is not None:
+            advice = "run ovs-ofctl with -O OpenFlow13, or later"
+            raise _error("lost", f"{lost}: the switch gets another flow", command.span, advice)
         warnings = apply_mod(pipeline, changed, openflow10=openflow10)
         self.warnings.extend(relocate(warning) for warning in warnings)
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from simverify.openflow import actions as ofp
 from simverify.openflow.flow import Match, Term
 from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OXM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from simverify.openflow.actions import Actions
     from simverify.packet.fields import Field, Older
 
 
@@ -98,3 +100,32 @@ def _can(older: Older, field: Field, mask: int) -> bool:
             return True
         case _:
             assert_never(older)
+
+
+MODS = frozenset({
+    "eth_src", "eth_dst", "ip_src", "ip_dst", "tcp_src", "tcp_dst", "udp_src", "udp_dst",
+    "vlan_vid", "vlan_tci",
+})  # fmt: skip
+"""Fields with masks that OpenFlow 1.0 has actions for, which write them whole."""
+
+
+def lost_in_10(actions: Actions) -> str | None:
+    """Return what ovs-ofctl leaves out of these actions, or changes, in OpenFlow 1.0.
+
+    Observed on ovs-ofctl 3.1, which speaks OpenFlow 1.0 unless it is told otherwise.
+    """
+    for action in actions:
+        match action:
+            case ofp.WriteActions(inner) if inner:
+                return "write_actions is left out in OpenFlow 1.0"
+            case ofp.ClearActions():
+                return "clear_actions is left out in OpenFlow 1.0"
+            case ofp.SetField(field, _, mask) if field.name in MODS and mask != field.all_ones:
+                return f"OpenFlow 1.0 writes {field.name} whole, without the mask"
+            case ofp.Clone(inner):
+                found = lost_in_10(inner)
+                if found is not None:
+                    return found
+            case _:
+                pass
+    return None

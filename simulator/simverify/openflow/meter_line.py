@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 MAX_METER = 0xFFFF0000
 METER_FLAGS = ("kbps", "pktps", "burst", "stats")
 VIRTUAL_METERS = {"slowpath": 0xFFFFFFFD, "controller": 0xFFFFFFFE}
-_BANDS = re.compile(r"(?:^|[\s,])bands?[ \t]*=")
+_BANDS = re.compile(r"[\s,]*bands?[ \t]*=")
+"""Where the bands start: ovs-ofctl looks for these letters, wherever they stand."""
+
 _BAND_TYPES = ("drop", "dscp_remark")
 _BAND_WORDS = ("type", "rate", "burst_size", "prec_level")
 
@@ -35,7 +37,7 @@ def read_meter(piece: Piece, origin: Origin | None = None) -> MeterEntry:
     flags: set[str] = set()
     for item in split(head):
         name = item.key.text
-        if name == "meter":
+        if name == "meter" and item.opened != ":":
             number = _read_id(item.value)
         elif name in METER_FLAGS and not item.opened:
             flags.add(name)
@@ -76,7 +78,7 @@ def _read_id(piece: Piece) -> int:
 def _read_bands(piece: Piece, *, burst: bool) -> tuple[MeterBand, ...]:
     rows: list[list[Item]] = []
     for item in split(piece):
-        if item.key.text not in _BAND_WORDS:
+        if item.key.text not in _BAND_WORDS or item.opened == ":":
             raise item.key.unknown(
                 "unknown-argument", "property of a band", _BAND_WORDS, "ovs-ofctl(8), Meter Syntax"
             )
@@ -95,6 +97,7 @@ def _read_bands(piece: Piece, *, burst: bool) -> tuple[MeterBand, ...]:
 def _read_band(row: list[Item], *, burst: bool) -> MeterBand:
     kind: Literal["drop", "dscp_remark"] = "drop"
     numbers = {"rate": 0, "burst_size": 0, "prec_level": 0}
+    said = {item.key.text for item in row}
     for item in row:
         name = item.key.text
         if name == "type":
@@ -115,6 +118,10 @@ def _read_band(row: list[Item], *, burst: bool) -> MeterBand:
             numbers[name] = read_number(item.value, 8 if name == "prec_level" else 32, name)
     if not numbers["rate"]:
         raise row[0].fault("missing-argument", "a band needs a rate", "write rate=N")
+    if kind == "dscp_remark" and "prec_level" not in said:
+        raise row[0].fault(
+            "missing-argument", "a band of dscp_remark needs a prec_level", "write prec_level=N"
+        )
     if burst and not numbers["burst_size"]:
         raise row[0].fault(
             "missing-argument", "the meter's flag burst needs a burst_size", "write burst_size=N"

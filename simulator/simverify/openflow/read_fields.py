@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from simverify.openflow import actions as ofp
+from simverify.openflow.carried import MODS
 from simverify.openflow.piece import split
 from simverify.openflow.protocol import NXM_ANY, OF10_ANY, OF11, OF11_UP, OF13_UP, OF15, OXM
 from simverify.openflow.read_output import read_bytes
@@ -49,13 +50,6 @@ def arrow(piece: Piece, form: str) -> tuple[Piece, Piece]:
     if not right:
         raise piece.fault("missing-field", "a field is missing after '->'", f"write {form}")
     return left, right
-
-
-_MODS = frozenset({
-    "eth_src", "eth_dst", "ip_src", "ip_dst", "tcp_src", "tcp_dst", "udp_src", "udp_dst",
-    "vlan_vid", "vlan_tci",
-})  # fmt: skip
-"""Fields with masks that OpenFlow 1.0 has actions for, which write them whole."""
 
 
 def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
@@ -110,7 +104,7 @@ def read_set_field(piece: Piece, reading: Reading) -> ofp.Action:
         formats |= OF10_ANY
     if field.of11 != "no":
         formats |= OF11
-    if field.name in _MODS and mask != field.all_ones:
+    if field.name in MODS and mask != field.all_ones:
         # ovs-ofctl sends the whole value in OpenFlow 1.0 and 1.1.
         formats = OXM
     reading.only(formats)
