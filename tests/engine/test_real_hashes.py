@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simverify.network import Element, Topology
+from simverify.network.element import Link, Port
 from simverify.network.software_switch import SoftwareSwitch
 from simverify.openflow.parse import parse_flows
 from simverify.openflow.pipeline import Pipeline
@@ -120,7 +121,20 @@ def test_an_output_with_max_len_is_cut(pair: Pair, actions: str) -> None:
     assert sorted((sent.port, sent.frame) for sent in reaction.outputs) == real
 
 
-def test_what_a_cut_packet_is_to_its_receiver_is_unknown(pair: Pair) -> None:
-    """Neither another bridge nor a program can be told what it would read."""
-    pair.load("actions=output(port=20,max_len=20)", real=False)
-    assert pair.unknown(1, packet(WAY))
+@pytest.mark.parametrize("max_len", [20, 1500])
+def test_nothing_with_a_max_len_leaves_by_a_patch_port(pair: Pair, max_len: int) -> None:
+    """Not even a packet that is shorter."""
+    pair.load(f"ip actions=output(port=20,max_len={max_len}),output:3", peer="ip actions=output:2")
+    assert pair.send(1, packet(WAY)) == ["br0.3"]
+
+
+def test_what_a_cut_packet_is_to_another_switch_is_unknown() -> None:
+    """It cannot be told what it would read."""
+    flows = parse_flows("actions=output(port=2,max_len=20)").checked()
+    ports = {"1": 1, "2": 2}
+    one = Element("one", "switch", Pipeline.of(flows), ports, "one")
+    other = Element("other", "switch", Pipeline.of(()), ports, "other")
+    link = Link(Port("one", "2"), Port("other", "1"))
+    switch = SoftwareSwitch(Topology({"one": one, "other": other}, (link,)))
+    reaction = switch.receive("one", 1, packet(WAY))
+    assert reaction.unknown == "what a cut packet is to its receiver is not known"

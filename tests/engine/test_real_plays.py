@@ -10,14 +10,15 @@ import pytest
 from simverify.ovs.follow import Agreed, Difference, Unknown
 from simverify.ovs.fuzz_pipelines import as_json, from_json, fuzz, perform, show, shrink
 from simverify.ovs.instance import Instance
-from simverify.ovs.side_by_side import Arrival, EnginePair, Play, RealPair
+from simverify.ovs.real_pair import Arrival, Play, RealPair
+from simverify.ovs.side_by_side import EnginePair
 from simverify.packet.wire import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEPT = (Path(__file__).parent / "plays.jsonl").read_text().splitlines()
-FRAME = build({"dl_src": 10, "dl_dst": 11, "dl_type": 0x0800, "nw_src": 1, "nw_dst": 2})
+FRAME = build({"dl_type": 0x0800, "nw_src": 1, "nw_dst": 2, "nw_proto": 47, "nw_ttl": 9})
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +52,13 @@ def test_what_once_differed_does_so_no_more(real: RealPair, line: str) -> None:
 )
 def test_a_wrong_answer_is_a_difference(real: RealPair, wrong: str) -> None:
     """Another port, a copy more, a packet-in, another header, nothing."""
-    right = Play(("ip actions=output:2",), (), (), (Arrival(0, 1, FRAME),))
+    arrival = Arrival(0, 1, FRAME)
+    right = Play(("ip actions=output:2",), (), (), (arrival,))
     real.load(right)
-    seen = real.send(right.arrivals[0])
-    assert EnginePair(right).observe(right.arrivals[0], seen) == Agreed()
+    seen = real.send(arrival)
+    assert EnginePair(right).observe(arrival, seen) == Agreed()
     other = EnginePair(Play((f"ip actions={wrong}",), (), (), ()))
-    assert isinstance(other.observe(right.arrivals[0], seen), Difference)
+    assert isinstance(other.observe(arrival, seen), Difference)
 
 
 def test_a_play_is_shrunk_to_what_it_needs() -> None:

@@ -266,3 +266,28 @@ def test_deleting_flows_leaves_another_winner_than_before(switch: Instance) -> N
         time.sleep(0.2)
         assert winner(switch) == after
         switch.remove_bridge("br0")
+
+
+@pytest.mark.parametrize(
+    ("how", "wins"), [("add-flows", "address"), ("bundle", "port"), ("replace-flows", "port")]
+)
+def test_a_bundle_leaves_the_masks_in_another_order(switch: Instance, how: str, wins: str) -> None:
+    """A mask that a later flow raises stays first in a bundle, as all is sorted once at its end.
+
+    `--order file` has the order of add-flows.
+    """
+    flows = (
+        "priority=10,tcp,tp_dst=81 actions=output:7",
+        "priority=200,ip,nw_dst=10.0.0.2 actions=output:9",
+        "priority=200,tcp,tp_dst=80 actions=output:8",
+    )
+    switch.add_bridge("br0", {f"p{n}": n for n in range(1, 10)})
+    if how == "add-flows":
+        switch.add_flows("br0", "\n".join(flows))
+    elif how == "bundle":
+        text = "\n".join(f"flow {flow}" for flow in flows)
+        switch.ofctl("br0", "bundle", "-", text=text, protocol="OpenFlow14")
+    else:
+        switch.ofctl("br0", "replace-flows", "-", text="\n".join(flows))
+    assert winner(switch) == wins
+    switch.remove_bridge("br0")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import tracker_table, translation
 from simverify.engine.keys import ENDS, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, Key, ends_of
 from simverify.engine.state import GONE, Entry, Meta, Pointer, State, Tracked, Tuple4, write
-from simverify.packet.fields import CT_STATE_BITS, SLOT
+from simverify.packet.fields import CT_STATE_BITS, SLOT, TCP_FLAG_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,7 @@ _CT_ADDRESSES = {
 }
 _ORIGIN = (*_CT_ADDRESSES[IPV4], *_CT_ADDRESSES[IPV6], _CT_PROTO, _CT_SPORT, _CT_DPORT)
 _TCP_FLAGS = SLOT["tcp_flags"].index
+_ACK, _PSH, _URG = (TCP_FLAG_BITS[name] for name in ("ack", "psh", "urg"))
 _SAME = "of a connection that NAT left as it was, two records have the same addresses and ports"
 
 __all__ = ["DNAT", "ENDS", "EST", "INV", "IPV4", "NEW", "REL", "RPL", "SNAT", "TCP", "TRK", "UDP"]
@@ -284,6 +285,14 @@ class Conntrack:
             return
         mask = tracker_table.FLAGS_MASK
         vec = state.slots[_TCP_FLAGS]
+        plain = self._space.matches(vec, 0, _PSH | _URG) | self._space.matches(vec, _ACK, _ACK)
+        pushed = state.cond & ~plain
+        if pushed.satisfiable():
+            # PSH and URG without ACK are as bad as no flags at all
+            yield 0, state.copy(pushed)
+            state = state.copy(state.cond & plain)
+            if not state.cond.satisfiable():
+                return
         if mask & ~vec.known == 0:
             yield vec.value & mask, state
             return

@@ -336,18 +336,18 @@ class Executor:
         match frame:
             case EndVisit():
                 if not state.emitted:
-                    state.note(
-                        Leaf("dropped", state.bridge, None, table, flow, reason, state.slots)
-                    )
+                    # an action set runs in another table than the flow that is told
+                    at = table if flow is None else flow.table
+                    state.note(Leaf("dropped", state.bridge, None, at, flow, reason, state.slots))
                 # back in the visit that sent the packet here, or at the very end
                 state.emitted = True
             case View(slots):
                 state.slots = slots
-            case RunSet():
+            case RunSet(began):
                 ops = self.compiler.compile(actionset.executed(state.actset))
                 state.actset = ()
                 if ops.ops:
-                    state.stack = Stack(Run(ops, 0, table, flow, 0), state.stack)
+                    state.stack = Stack(Run(ops, 0, began, flow, 0), state.stack)
             case Restore():
                 state.slots = frame.slots
                 state.bridge = frame.bridge

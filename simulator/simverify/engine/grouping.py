@@ -27,6 +27,7 @@ _NW_PROTO = SLOT["nw_proto"].index
 _BY_HASH = "a group by dp_hash"
 _LEAKING = "a group by the datapath's hash in a clone(): what follows may be lost"
 _LIVENESS_LEVELS = 128
+_PERHAPS_WRITTEN = "a group by hash of a packet that is as NAT left it or not: not modelled"
 _ETHERNET = tuple(SLOT[name].index for name in ("dl_type", "dl_src", "dl_dst", "vlan_tci"))
 _IP = (0x0800, 0x86DD)
 _SECOND_TAG = "what a recirculated packet has behind a VLAN tag is not known"
@@ -141,6 +142,12 @@ def _asked_for_hash(
         yield from ex.give_up(state, frame, "a group by hash in a bucket that something follows")
         return None
     state.hashed = hashed(state)
+    # what comes back is read from the wire, where NAT has written
+    first, *others = outputs.committed(ex, state)
+    for other in others:
+        yield from ex.give_up(other, frame, _PERHAPS_WRITTEN)
+    state = first
+    state.slots, state.astray = outputs.wire(state), ()
     come_back = yield from recirculation.again(ex, state, frame)
     if come_back is None:
         return None
@@ -193,7 +200,11 @@ def alive(ex: Executor, state: State, bucket: Bucket, depth: int = 0) -> bool:
     return (
         watched is not None
         and depth < _LIVENESS_LEVELS
-        and any(alive(ex, state, one, depth + 1) for one in watched.buckets)
+        and any(
+            alive(ex, state, one, depth + 1)
+            for one in watched.buckets
+            if watched.type != "select" or one.weight != 0
+        )
     )
 
 

@@ -45,6 +45,15 @@ LABEL = 4
 _QUOTED = tuple(slot.index for slot in SLOT.values() if slot.name.startswith("quoted"))
 
 
+MISREAD = "a write to the type of an ICMP error: what a tracker then reads is not modelled"
+_ICMP_TYPE = SLOT["icmp_type"].index
+
+
+def misread(ex: Executor, state: State, slot: int) -> bool:
+    """Whether a write turns an ICMP error, whose packet is known, into something else."""
+    return slot == _ICMP_TYPE and any(state.slots[one] is not ex.blank[one] for one in _QUOTED)
+
+
 def required(space: Space, state: State, needs: Sequence[Need]) -> Set:
     """Return which packets of a state have all that is needed."""
     held = state.cond

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import outputs
+from simverify.engine import layer3, outputs
 from simverify.engine.outcome import Continue
 from simverify.packet.fields import SLOT
 
@@ -30,6 +30,7 @@ def decrement(
     if lives.satisfiable():
         less, relation = decremented(ex, ttl)
         alive = state.copy(lives & relation)
+        layer3.pin(ex.space, alive, _NW_TTL)
         alive.put(_NW_TTL, less)
         alive.stack = rest
         yield Continue(alive)

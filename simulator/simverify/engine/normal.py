@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simverify.engine import disorder
 from simverify.engine import program as prog
 from simverify.engine.bridge import PortVlan
 from simverify.engine.outcome import Continue
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _IN_PORT = SLOT["in_port"].index
 _DL_SRC = SLOT["dl_src"].index
 _DL_DST = SLOT["dl_dst"].index
-_VLAN = SLOT["vlan_tci"].index
+_VLAN, _SECOND_VLAN = SLOT["vlan_tci"].index, SLOT["vlan_tci1"].index
 _TAGGED = 0x1000
 _MULTICAST = 1 << 40
 _ALL = (1 << 48) - 1
@@ -55,6 +56,9 @@ def normal(ex: Executor, state: State, frame: Run) -> Iterator[Outcome]:
     in_port, tci = state.slots[_IN_PORT], state.slots[_VLAN]
     if not in_port.constant or not tci.constant:
         yield from ex.give_up(state, frame, "in_port or VLAN is not known at NORMAL")
+        return
+    if state.slots[_SECOND_VLAN] is not ex.blank[_SECOND_VLAN]:
+        yield from ex.give_up(state, frame, "NORMAL of a packet with two VLAN tags")
         return
     sourced = in_port.value in (OFPP_NONE, OFPP_CONTROLLER)
     if in_port.value not in bridge.ports and not sourced:
@@ -144,7 +148,9 @@ def _forward(ex: Executor, state: State, frame: Run, vlan: int, came: int) -> It
     ]
     if bridge.fdb_whole:
         group, single = group | single, ex.space.false
-    if group.satisfiable():
+    if group.satisfiable() and disorder.matters(ex, state, ports):
+        yield from ex.give_up(state.copy(group), frame, disorder.DOUBT)
+    elif group.satisfiable():
         yield _deliver(ex, state.copy(group), frame, vlan, ports)
     if single.satisfiable():
         reason = "NORMAL: the MAC table is not known (seed it with fdb)"

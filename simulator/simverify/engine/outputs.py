@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simverify.engine import normal, tunnel, wrapping
+from simverify.engine import disorder, layer3, normal, tunnel, wrapping
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.outcome import Continue, Settled
@@ -66,6 +66,9 @@ def output(
         state = state.copy(state.cond & ~same)
         if not state.cond.satisfiable():
             return
+    if max_len is not None and End(state.bridge, port) in ex.patches:
+        yield Continue(state, "nothing with a max_len leaves by a patch port")
+        return
     if max_len is not None and not state.rehearsing and not _within(state, max_len):
         leads = End(state.bridge, port) in ex.links
         if leads or (state.length is None and port in ex.bridges[state.bridge].ports):
@@ -328,14 +331,17 @@ def flood(ex: Executor, state: State, frame: Run, kind: int) -> Iterator[Outcome
     ports = [p for p in bridge.ports if p != in_port.value]
     if kind == OFPP_FLOOD:
         ports = [p for p in ports if p not in bridge.no_flood]
+    if disorder.matters(ex, state, ports):
+        yield from ex.give_up(state, frame, disorder.DOUBT)
+        return
     program = prog.Program(tuple(prog.Emit(port) for port in ports))
     state.stack = Stack(Run(program, 0, frame.table, frame.flow, frame.depth), state.stack)
     yield Continue(state, "there is no other port")
 
 
-def ending(ex: Executor, state: State, rest: Stack | None) -> Stack | None:
+def ending(ex: Executor, state: State, rest: Stack | None, table: int = 0) -> Stack | None:
     """Put a frame on the stack that runs the action set, where the bridge has any."""
-    return Stack(RunSet(), rest) if ex.bridges[state.bridge].gathers else rest
+    return Stack(RunSet(table), rest) if ex.bridges[state.bridge].gathers else rest
 
 
 def returning(
@@ -415,16 +421,25 @@ def committed(ex: Executor, state: State) -> Iterator[State]:
     if not state.astray:
         yield state
         return
+    kept, rest = layer3.split(ex.space, state)
+    if kept.satisfiable():
+        yield state.copy(kept)
+        if rest.satisfiable():
+            yield from committed(ex, state.copy(rest))
+        return
     first, *others = state.astray
     seen = state.slots[first.slot]
     believed = ex.space.equal_within(state.cond, seen, first.believed)
+    if first.real is first.believed:
+        # it was kept for packets that are not written, and these are
+        believed = ex.space.false
     written = state.cond & ~believed
-    for where, kept in ((believed, (first,)), (written, ())):
+    for where, stays in ((believed, (first,)), (written, ())):
         if where.satisfiable():
             part = state.copy(where)
             part.astray = tuple(others)
             for done in committed(ex, part):
-                done.astray = (*kept, *done.astray)
+                done.astray = (*stays, *done.astray)
                 yield done
 
 

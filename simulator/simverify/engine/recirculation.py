@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.engine import rehearsal, stacking
 from simverify.engine.outcome import Continue
+from simverify.engine.state import EndVisit, Restore, RunSet, Stack
 from simverify.engine.tunnel import carried, not_kept
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def again(ex: Executor, state: State, frame: Run) -> Generator[Outcome, None, St
             case ("unknown", reason):
                 yield from ex.give_up(part, frame, reason)
     if found is not None:
+        found.stack = _set_at(found.stack, frame.table)
         found.rehearsed = False
         found.begin_pass()
         found.began = (len(found.record), found.entries, found.emitted)
@@ -83,6 +85,16 @@ def perhaps(state: State) -> bool:
     state.peeled += 1
     one = state.outer is not None
     return state.recircs + state.peeled + one > MAX_RECIRCULATIONS
+
+
+def _set_at(stack: Stack | None, table: int) -> Stack | None:
+    """Let the action set of this translation, if one is left, run in a table."""
+    if stack is None or isinstance(stack.frame, (EndVisit, Restore)):
+        return stack
+    if isinstance(stack.frame, RunSet):
+        return Stack(RunSet(table), stack.rest)
+    rest = _set_at(stack.rest, table)
+    return stack if rest is stack.rest else Stack(stack.frame, rest)
 
 
 def rehearsed(ex: Executor, state: State, frame: Run, what: str) -> Iterator[Outcome]:

@@ -13,6 +13,7 @@ from simverify.engine import (
     grouping,
     hashing,
     headers,
+    layer3,
     lifetime,
     outputs,
     stacking,
@@ -52,11 +53,29 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
             rest = Stack(Run(frame.program, index, frame.table, frame.flow, frame.depth), below)
         match op:
             case prog.Write(slot, start, vec):
+                if layer3.partly(state, slot, vec.width):
+                    yield from ex.give_up(state, frame, layer3.PARTLY)
+                    return
+                if headers.misread(ex, state, slot):
+                    yield from ex.give_up(state, frame, headers.MISREAD)
+                    return
+                layer3.pin(ex.space, state, slot)
                 old = state.slots[slot]
                 state.put(slot, ex.space.replace(old, start, vec))
+                if layer3.becomes_untouched(ex.space, state, slot):
+                    yield from ex.give_up(state, frame, layer3.NO_OPERATION)
+                    return
                 continue
             case prog.Copy(src, dst):
+                if any(layer3.partly(state, slot, width) for slot, _, width in dst):
+                    yield from ex.give_up(state, frame, layer3.PARTLY)
+                    return
+                for piece in dst:
+                    layer3.pin(ex.space, state, piece[0])
                 put_bits(ex.space, state, dst, bits_of(ex.space, state, src))
+                if any(layer3.becomes_untouched(ex.space, state, piece[0]) for piece in dst):
+                    yield from ex.give_up(state, frame, layer3.NO_OPERATION)
+                    return
                 continue
             case prog.Require(needs, skip):
                 held = headers.required(ex.space, state, needs)
@@ -102,9 +121,17 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
                     return
                 continue
             case prog.PopBits(dst):
+                for piece in dst:
+                    layer3.pin(ex.space, state, piece[0])
                 stacking.pop(ex, state, dst)
+                if any(layer3.becomes_untouched(ex.space, state, piece[0]) for piece in dst):
+                    yield from ex.give_up(state, frame, layer3.NO_OPERATION)
+                    return
                 continue
             case prog.WriteSet(actions):
+                if state.recircs and not stacking.gathering(state):
+                    yield from ex.give_up(state, frame, stacking.TOO_LATE)
+                    return
                 stacking.gather(ex, state, actions)
                 continue
             case prog.ClearSet():
@@ -184,10 +211,15 @@ def run(ex: Executor, state: State, frame: Run, below: Stack | None) -> Iterator
                 yield from encapsulation.run(ex, state, frame, below, rest, action)
                 return
             case prog.Isolated():
-                back = outputs.returning(state, rest, clone=True, full=ex.explain, apart=op.apart)
-                inner = outputs.ending(ex, state, back)
-                state.stack = Stack(Run(op.program, 0, frame.table, frame.flow, frame.depth), inner)
-                yield Continue(state)
+                # a clone that the datapath has begins with what is written by then
+                for part in outputs.committed(ex, state) if op.apart else (state,):
+                    back = outputs.returning(
+                        part, rest, clone=True, full=ex.explain, apart=op.apart
+                    )
+                    inner = outputs.ending(ex, part, back, frame.table)
+                    run = Run(op.program, 0, frame.table, frame.flow, frame.depth)
+                    part.stack = Stack(run, inner)
+                    yield Continue(part)
                 return
             case prog.Unmodelled(what):
                 yield from ex.give_up(state, frame, f"the action {what} is not modelled")

@@ -38,6 +38,7 @@ MAX_DEPTH = 64
 """Levels: resubmits to the same or an earlier table, buckets, patch ports."""
 TOO_DEEP = f"more than {MAX_DEPTH} levels of resubmit: the switch drops the whole packet"
 
+TOO_LATE = "write_actions while the action set runs, after a recirculation: not modelled"
 _ACTSET_OUTPUT = SLOT["actset_output"].index
 _TAGS = (SLOT["vlan_tci"].index, SLOT["vlan_tci1"].index)
 _TAGGED = 0x1000
@@ -58,6 +59,16 @@ def pop(ex: Executor, state: State, dst: Bits) -> None:
     if top.width < width:
         top = ex.space.join(ex.space.constant(width - top.width, 0), top)
     put_bits(ex.space, state, dst, ex.space.slice(top, 0, width))
+
+
+def gathering(state: State) -> bool:
+    """Whether the action set is still to be run, in this translation."""
+    stack = state.stack
+    while stack is not None and not isinstance(stack.frame, (EndVisit, Restore)):
+        if isinstance(stack.frame, RunSet):
+            return True
+        stack = stack.rest
+    return False
 
 
 def gather(ex: Executor, state: State, actions: Actions) -> None:
@@ -217,7 +228,7 @@ def _translate_both(
             done += size
         back = outputs.returning(state, stack, clone=True)
         put = Run(Program(tuple(writes)), 0, frame.table, frame.flow, frame.depth)
-        stack = Stack(put, Stack(rest, outputs.ending(ex, state, back)))
+        stack = Stack(put, Stack(rest, outputs.ending(ex, state, back, frame.table)))
     state.stack = stack
 
 
@@ -247,7 +258,7 @@ def _by_length(
         if where.satisfiable():
             now = state.copy(where)
             back = outputs.returning(now, below, clone=True, full=ex.explain)
-            now.stack = Stack(rest, outputs.ending(ex, now, back))
+            now.stack = Stack(rest, outputs.ending(ex, now, back, frame.table))
             width = sum(piece[2] for piece in dst)
             put_bits(ex.space, now, dst, ex.space.constant(width, bit))
             yield Continue(now)

@@ -572,7 +572,9 @@ class Restore:
 
 @dataclass(frozen=True, slots=True)
 class RunSet:
-    """The end of a translation: run the action set."""
+    """The end of a translation: run the action set, in the table where the translation began."""
+
+    table: int = 0
 
 
 @dataclass(frozen=True, slots=True)

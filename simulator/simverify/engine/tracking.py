@@ -248,7 +248,7 @@ def _recirculated(
 ) -> Iterator[Outcome]:
     """Go on with the copy at a table; what is left of the translation comes after it."""
     back = outputs.returning(tracked, tracked.stack, full=ex.explain)
-    tracked.stack = outputs.ending(ex, tracked, back)
+    tracked.stack = outputs.ending(ex, tracked, back, table)
     tracked.slots, tracked.astray = copied, ()
     if not wrapping.read_again(ex, tracked, ex.bridges[tracked.bridge].vlan_limit):
         raise AssertionError("it was not asked whether the tags of a recirculated packet are known")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from simverify.engine.state import Step, Tracked
+from simverify.packet.fields import CT_STATE_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ _OPENING, _ESTABLISHED, _HALF_CLOSED, _CLOSING, _CLOSED = 30, 86400, 900, 45, 30
 _ONE_WAY, _BOTH_WAYS = 60, 30
 _FRAGMENTS, _FRAGMENTS_GONE = 15, 85
 """Fragments are let out as +inv after the first, and are surely gone after the second; measured."""
+_INV, _REL = CT_STATE_BITS["inv"], CT_STATE_BITS["rel"]
 _MAC_AGE = 300
 """Default of mac-aging-time, ovs-vswitchd.conf.db(5)."""
 _TCP_STATES = (
@@ -64,7 +66,12 @@ class Ageing:
         macs: Sequence[MacEntry],
     ) -> None:
         """Take notice of what a packet did; its look-ups count where flows were learned."""
-        met = {event.serial for event in record if isinstance(event, Tracked)}
+        met = {
+            event.serial
+            for event in record
+            # what is invalid, and errors about a connection, do not keep it alive
+            if isinstance(event, Tracked) and not event.ct_state & (_INV | _REL)
+        }
         now = self.now
         self._used = {
             entry.serial: now if entry.serial in met else self._used.get(entry.serial, now)
@@ -103,6 +110,10 @@ class Ageing:
             if age < _FRAGMENTS_GONE:
                 kept.append(replace(one, late=age >= _FRAGMENTS))
         return tuple(kept)
+
+    def left_s(self, entry: Entry) -> float:
+        """Return how many seconds an entry has left."""
+        return self._used.get(entry.serial, self.now) + lifetime_s(entry) - self.now
 
     def heard(self, macs: Sequence[MacEntry]) -> tuple[MacEntry, ...]:
         """Return what NORMAL has learned and heard of lately."""

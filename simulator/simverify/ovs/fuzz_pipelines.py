@@ -16,25 +16,32 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
+from simverify.engine.watch import BudgetError
 from simverify.ovs import random_frames as frames
 from simverify.ovs.follow import Agreed, Difference, Unknown
 from simverify.ovs.fuzz_engine import simpler
 from simverify.ovs.instance import Instance
 from simverify.ovs.random_pipeline import draw
-from simverify.ovs.side_by_side import Arrival, EnginePair, Play, RealPair
+from simverify.ovs.real_pair import Arrival, Elapse, Play, RealPair
+from simverify.ovs.side_by_side import EnginePair
 from simverify.ovs.unixctl import OvsError
 from simverify.text import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from simverify.ovs.follow import Comparison
-    from simverify.ovs.side_by_side import Seen
+    from simverify.ovs.real_pair import Event, Seen
 
-_LONGEST = 14
+_BEYOND = ("memory", "time")
+_SHRINK_S = 120.0
+_LONGEST = 12
+_CONVERSATIONS = 6
+_PAUSES_S = (7.3, 16.3, 40.3, 400.3)
+"""No sum of a few is a time-out."""
 
 
 @dataclass(slots=True)
@@ -44,12 +51,14 @@ class Tally:
     Attributes:
         refused: pipelines that the switch, or the language, does not take.
         crashes: plays of which the switch itself died.
+        learned: plays at whose end learned flows were compared.
     """
 
     packets: int = 0
     compared: int = 0
     plays: int = 0
     refused: int = 0
+    learned: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     differences: list[tuple[Play, Difference]] = field(default_factory=list)
     crashes: list[Play] = field(default_factory=list)
@@ -57,52 +66,100 @@ class Tally:
 
 def as_json(play: Play) -> str:
     """Return a play on one line."""
-    arrivals = [[a.bridge, a.port, a.frame.hex()] for a in play.arrivals]
+    arrivals = [_event_json(event) for event in play.arrivals]
     parts = {"flows": play.flows, "peer": play.peer, "groups": play.groups, "arrivals": arrivals}
     return json.dumps(parts)
+
+
+def _event_json(event: Event) -> list[object]:
+    match event:
+        case Arrival(bridge, port, frame):
+            return [bridge, port, frame.hex()]
+        case Elapse(seconds):
+            return [seconds]
+        case _:
+            assert_never(event)
 
 
 def from_json(text: str) -> Play:
     """Return a play from its line."""
     parts = json.loads(text)
-    arrivals = tuple(Arrival(b, p, bytes.fromhex(data)) for b, p, data in parts["arrivals"])
+    arrivals = tuple(
+        Elapse(event[0])
+        if len(event) == 1
+        else Arrival(event[0], event[1], bytes.fromhex(event[2]))
+        for event in parts["arrivals"]
+    )
     flows, peer, groups = (tuple(parts[name]) for name in ("flows", "peer", "groups"))
     return Play(flows, peer, groups, arrivals)
 
 
 def perform(real: RealPair, play: Play) -> tuple[int, Comparison]:
-    """Play it; return how many frames agreed, and what the last comparison said."""
+    """Play it; return how many events agreed, and what the last comparison said."""
     real.load(play)
     engine = EnginePair(play)
-    for number, arrival in enumerate(play.arrivals):
-        comparison = _observe(engine, arrival, real.send(arrival))
+    for number, event in enumerate(play.arrivals):
+        comparison, _ = _one(real, engine, event)
         if not isinstance(comparison, Agreed):
             return number, comparison
-    return len(play.arrivals), Agreed()
+    return len(play.arrivals), _learned(real, engine, play)
 
 
-def _observe(engine: EnginePair, arrival: Arrival, seen: Seen) -> Comparison:
+def _one(real: RealPair, engine: EnginePair, event: Event) -> tuple[Comparison, Seen | None]:
+    """Let one thing happen on both sides, and compare."""
+    match event:
+        case Arrival():
+            seen = real.send(event)
+            return _guarded(lambda: engine.observe(event, seen)), seen
+        case Elapse(seconds):
+            real.elapse(seconds)
+            engine.elapse(seconds)
+            return Agreed(), None
+        case _:
+            assert_never(event)
+
+
+def _learned(real: RealPair, engine: EnginePair, play: Play) -> Comparison:
+    """Compare what was learned in the end."""
+    if not any("learn(" in flow for flow in (*play.flows, *play.peer)):
+        return Agreed()
+    return _guarded(lambda: engine.observe_flows(real.given(), real.flows()))
+
+
+def _guarded(compare: Callable[[], Comparison]) -> Comparison:
     try:
-        return engine.observe(arrival, seen)
+        return compare()
+    except (MemoryError, BudgetError) as error:
+        return Unknown(_BEYOND[isinstance(error, BudgetError)])
     except Exception:  # a failure of the engine is a difference like others
         return Difference(traceback.format_exc(limit=-4), "no such failure")
 
 
-def _next(rng: Random, engine: EnginePair, play: Play, seen: Seen | None) -> Arrival:
+def _next(rng: Random, engine: EnginePair, play: Play, seen: Seen | None) -> Event:
     """Return a frame: an answer, the same again, nearly the same, of a class, or a fresh one."""
     kind = rng.random()
-    last = play.arrivals[-1] if play.arrivals else None
-    made: Arrival | None = None
-    if last is not None and seen is not None:
-        if kind < 0.4:
-            made = frames.answer(rng, seen)
-        elif kind < 0.5:
-            made = rng.choice(play.arrivals)
-        elif kind < 0.65:
-            made = frames.neighbour(rng, rng.choice(play.arrivals))
-        elif kind < 0.8:
-            made = frames.of_a_class(rng, engine, rng.choice(play.arrivals))
-    return made or frames.first(rng)
+    before = [event for event in play.arrivals if isinstance(event, Arrival)]
+    made: Event | None = None
+    if before and kind < 0.03:
+        return Elapse(rng.choice(_PAUSES_S))
+    if before and seen is not None and kind < 0.4:
+        made = frames.answer(rng, seen) if kind > 0.06 else frames.complaint(rng, seen)
+    elif before and kind < 0.5:
+        made = rng.choice(before)
+    elif before and kind < 0.65:
+        made = frames.neighbour(rng, rng.choice(before))
+    elif before and kind < 0.75:
+        made = frames.of_a_class(rng, engine, rng.choice(before))
+    elif kind < 0.88:
+        made = frames.aimed(rng, rng.choice((*play.flows, *play.peer)))
+    made = made or frames.first(rng)
+    while isinstance(made, Arrival) and frames.waits(made) and _tracks(play):
+        made = frames.first(rng)
+    return made
+
+
+def _tracks(play: Play) -> bool:
+    return any("ct(" in line for line in (*play.flows, *play.peer, *play.groups))
 
 
 def _improvise(real: RealPair, rng: Random, tally: Tally) -> tuple[Play, Difference] | None:
@@ -117,74 +174,115 @@ def _improvise(real: RealPair, rng: Random, tally: Tally) -> tuple[Play, Differe
         _revive(real, error)
         return None
     tally.plays += 1
-    seen = None
-    for _ in range(rng.randint(4, _LONGEST)):
+    # What was learned stays, so then all is one conversation.
+    lengths = [_LONGEST * 2]
+    if not any("learn(" in flow for flow in (*play.flows, *play.peer)):
+        lengths = [rng.randint(4, _LONGEST) for _ in range(_CONVERSATIONS)]
+    for length in lengths:
+        engine.forget()
+        play = replace(play, arrivals=())
         try:
-            arrival = _next(rng, engine, play, seen)
-        except Exception:  # likewise
-            return play, Difference(traceback.format_exc(limit=-4), "no such failure")
-        play = replace(play, arrivals=(*play.arrivals, arrival))
-        tally.packets += 1
-        try:
-            seen = real.send(arrival)
+            real.forget()
+            ended, found = _converse(real, engine, rng, tally, play, length)
         except OvsError:
             tally.crashes.append(play)
             real.again()
             return None
-        match _observe(engine, arrival, seen):
+        if found is not None or ended:
+            return found
+    return None
+
+
+def _converse(
+    real: RealPair, engine: EnginePair, rng: Random, tally: Tally, play: Play, length: int
+) -> tuple[bool, tuple[Play, Difference] | None]:
+    """Hold one conversation; say whether the play is over, and return a difference, if any."""
+    seen: Seen | None = None
+    for _ in range(length):
+        try:
+            event = _next(rng, engine, play, seen)
+        except Exception:  # likewise
+            return True, (play, Difference(traceback.format_exc(limit=-4), "no such failure"))
+        play = replace(play, arrivals=(*play.arrivals, event))
+        tally.packets += isinstance(event, Arrival)
+        try:
+            comparison, seen = _one(real, engine, event)
+        except OvsError:
+            tally.crashes.append(play)
+            real.again()
+            return True, None
+        match comparison:
             case Agreed():
-                tally.compared += 1
+                tally.compared += isinstance(event, Arrival)
             case Unknown(reason):
                 tally.unknown[re.sub(r"\d+", "N", reason)] += 1
-                return None
+                return reason in _BEYOND, None
             case Difference() as difference:
-                return play, difference
-    return None
+                return True, (play, difference)
+    comparison = _learned(real, engine, play)
+    tally.learned += any(way.state.learned for way in engine.ways)
+    if isinstance(comparison, Difference):
+        return True, (play, comparison)
+    return False, None
 
 
 def shrink(play: Play, differs: Callable[[Play], bool]) -> Play:
     """Return a smaller play that still differs: without frames, flows, terms and actions."""
-    again = True
-    while again:
-        again = False
-        for smaller in _smaller(play):
-            if differs(smaller):
-                play, again = smaller, True
+    before = None
+    while play != before:
+        before = play
+        for part in ("peer", "flows", "groups", "arrivals"):
+            play = _fewer(play, part, differs)
+        for part in ("flows", "peer"):
+            play = _plainer(play, part, differs)
+    return play
+
+
+def _fewer(play: Play, part: str, differs: Callable[[Play], bool]) -> Play:
+    """Leave out flows, groups or events, many at once as long as that goes."""
+    size = len(getattr(play, part))
+    while size:
+        at = 0
+        while at < len(items := getattr(play, part)):
+            smaller = replace(play, **{part: (*items[:at], *items[at + size :])})
+            if smaller.arrivals and differs(smaller):
+                play = smaller
+            else:
+                at += size
+        size //= 2
+    return play
+
+
+def _plainer(play: Play, part: str, differs: Callable[[Play], bool]) -> Play:
+    """Leave out terms and actions of flows."""
+    for at in range(len(getattr(play, part))):
+        tried: set[str] = set()
+        while True:
+            items = getattr(play, part)
+            for text in simpler(items[at]):
+                smaller = replace(play, **{part: (*items[:at], text, *items[at + 1 :])})
+                if text not in tried and differs(smaller):
+                    play = smaller
+                    break
+                tried.add(text)
+            else:
                 break
     return play
 
 
-def _smaller(play: Play) -> Iterator[Play]:
-    for at in range(len(play.arrivals) - 1):
-        yield replace(play, arrivals=_without(play.arrivals, at))
-    for at in range(len(play.flows)):
-        yield replace(play, flows=_without(play.flows, at))
-    if play.peer:
-        yield replace(play, peer=())
-    for at in range(len(play.peer)):
-        yield replace(play, peer=_without(play.peer, at))
-    for at in range(len(play.groups)):
-        yield replace(play, groups=_without(play.groups, at))
-    for at, flow in enumerate(play.flows):
-        for text in simpler(flow):
-            yield replace(play, flows=(*play.flows[:at], text, *play.flows[at + 1 :]))
-    for at, flow in enumerate(play.peer):
-        for text in simpler(flow):
-            yield replace(play, peer=(*play.peer[:at], text, *play.peer[at + 1 :]))
-
-
-def _without(items: tuple, at: int) -> tuple:  # type: ignore[type-arg]  # of anything
-    return (*items[:at], *items[at + 1 :])
-
-
 def _differs(real: RealPair, play: Play) -> bool:
+    return isinstance(_compared(real, play), Difference)
+
+
+def _compared(real: RealPair, play: Play) -> Comparison | None:
+    """Play it; return what the last comparison said, None where either side refuses it."""
     try:
-        return isinstance(perform(real, play)[1], Difference)
+        return perform(real, play)[1]
     except InputError:
-        return False
+        return None
     except OvsError as error:
         _revive(real, error)
-        return False
+        return None
 
 
 def _revive(real: RealPair, error: Exception) -> None:
@@ -216,11 +314,28 @@ def fuzz(
             continue
         if progress is not None:
             progress(f"{seed}.{number - 1}: a difference after {tally.packets} packets")
-        smaller = shrink(found[0], lambda play: _differs(real, play))
-        _, again = perform(real, smaller)
+        give_up = time.perf_counter() + _SHRINK_S
+
+        def differs(play: Play, end: float = give_up) -> bool:
+            return time.perf_counter() < end and _differs(real, play)
+
+        smaller = shrink(found[0], differs)
+        again = _compared(real, smaller)
         # What does not come again is shown as it came.
         tally.differences.append((smaller, again) if isinstance(again, Difference) else found)
+        if progress is not None:
+            progress(f"{show(*tally.differences[-1])}\n{summary(tally)}\n")
     return tally
+
+
+def summary(tally: Tally) -> str:
+    """Return what a run came to, on one line."""
+    return (
+        f"{tally.plays} plays ({tally.refused} refused), {tally.packets} packets, "
+        f"{tally.compared} compared, {sum(tally.unknown.values())} unknown, "
+        f"{tally.learned} times learned flows, {len(tally.crashes)} crashes of the switch, "
+        f"{len(tally.differences)} differences"
+    )
 
 
 def show(play: Play, difference: Difference) -> str:
@@ -257,11 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"the switch died: {as_json(play)}\n")
     for reason, count in tally.unknown.most_common():
         sys.stdout.write(f"unknown {count}: {reason}\n")
-    sys.stdout.write(
-        f"{tally.plays} plays ({tally.refused} refused), {tally.packets} packets, "
-        f"{tally.compared} compared, {sum(tally.unknown.values())} unknown, "
-        f"{len(tally.differences)} differences\n"
-    )
+    sys.stdout.write(f"{summary(tally)}\n")
     return 1 if tally.differences else 0
 
 

@@ -46,7 +46,8 @@ pods:
   c: {port: sw.c, mac: 00:00:00:00:00:0c, address: 10.0.0.3/24, gateway: 10.0.0.254}
 """
 _SYN, _SYN_ACK, _ACK = 0x02, 0x12, 0x10
-_TCP, _UDP = 6, 17
+_ICMP, _TCP = 1, 6
+_IDENTIFIER = 7 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,16 @@ def draw(rng: Random) -> Drawn:
         bucket = "bucket=actions=set_field:10.0.0.{0}->ip_dst,output:{0}"
         groups = f"group_id=1,type=select,{bucket.format(2)},{bucket.format(rng.choice((2, 3)))}"
         flows.append("table=2,priority=12,tcp,in_port=1,nw_dst=10.0.0.2,tp_dst=80 actions=group:1")
-    proto = rng.choice(("tcp", "tcp", "udp"))
+    proto = rng.choice(("tcp", "tcp", "tcp", "udp", "udp", "icmp"))
+    target = rng.choice(("", ",tp_dst=80", ",tp_dst=80", ",tp_dst=443"))
     case = [
         f"  to: {rng.choice(('b', 'b', 'c', '[b, c]'))}",
-        f"  packet: {proto}{rng.choice(('', ',tp_dst=80', ',tp_dst=80', ',tp_dst=443'))}",
+        f"  packet: {proto}{target if proto != 'icmp' else ''}",
     ]
     if rng.random() < 0.2:
         case.append("  must: denied")
+    elif rng.random() < 0.2:
+        case.append("  connections: established")
     return Drawn("\n".join(flows), groups, "\n".join(case))
 
 
@@ -115,6 +119,9 @@ def _flaw(rng: Random) -> str:
             *("tcp,tp_src=1024", "tcp,tp_dst=80", "ip,nw_tos=32", "udp,tp_src=53", "ip,in_port=2"),
             *(
                 "ip,in_port=3",
+                "icmp",
+                "icmp,in_port=1",
+                "icmp,icmp_type=0",
                 "tcp,tcp_flags=+syn+ack",
                 "tcp,tcp_flags=-syn",
                 "tcp,tp_src=0x8000/0x8000",
@@ -170,6 +177,9 @@ def attack(rng: Random, drawn: Drawn, tally: Tally, tries: int) -> str | None:
                 first = bases[0]
                 denied = "denied" in drawn.case
                 wrong = _talk(real, first, header, receivers, denied=denied)
+                if wrong is not None and "established" in drawn.case and " 1 " in wrong:
+                    # What opens no connection is not judged.
+                    continue
                 if wrong is not None:
                     return f"{wrong}: {header}"
     return None
@@ -218,6 +228,8 @@ def _talk(
             return f"request {turn + 1} looks like another connection"
         seen = _ends(got)
         reply = {**turned(dict(got), got), "nw_ttl": 64, "nw_tos": 0}
+        if reply["nw_proto"] == _ICMP:
+            reply["icmp_type"] = 0
         back = _sent(real, at, reply, (_SYN_ACK, _ACK)[turn], 5000 + turn)
         if len(back) != 1 or back[0][0] != sender:
             return f"reply {turn + 1} arrives at {[where for where, _ in back]}"
@@ -234,7 +246,8 @@ def _sent(
     if packet["nw_proto"] == _TCP:
         packet["tcp_flags"] = flags
     ack = 0 if flags == _SYN else 1001 if seq >= 5000 else 5001
-    passed = real.send(at, SOCKETS, wire.build(packet, seq=seq, ack=ack))
+    rest = _IDENTIFIER if packet["nw_proto"] == _ICMP else 0
+    passed = real.send(at, SOCKETS, wire.build(packet, seq=seq, ack=ack, rest=rest))
     return [(p.at, p.header) for p in passed if p.out_port == SOCKETS]
 
 

@@ -1,6 +1,7 @@
 """What a bridge tells a controller: a connection to its management socket that gets packet-ins.
 
-Source: OpenFlow 1.3.5, A.4.1 (OFPT_PACKET_IN), A.3.8 (barrier); ovs-vswitchd(8) on `br.mgmt`.
+Source: OpenFlow 1.3.5, A.4.1 (OFPT_PACKET_IN), A.3.8 (barrier), A.3.4 (modifications);
+ovs-vswitchd(8) on `br.mgmt`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 _VERSION = 4
 _HELLO, _ERROR, _ECHO, _ECHO_REPLY = 0, 1, 2, 3
 _SET_CONFIG, _PACKET_IN, _BARRIER, _BARRIER_REPLY, _SET_ASYNC = 9, 10, 20, 21, 28
+_FLOW_MOD, _GROUP_MOD = 14, 15
 _WHOLE = 0xFFFF
+_ALL_TABLES, _ANY, _ALL_GROUPS, _NO_BUFFER = 0xFF, 0xFFFFFFFF, 0xFFFFFFFC, 0xFFFFFFFF
+_DELETE_FLOWS, _DELETE_GROUPS = 3, 2
+_EMPTY_MATCH = struct.pack("!HHI", 1, 4, 0)
 _REASONS = {0: "no_match", 1: "action", 2: "invalid_ttl"}
 _BEFORE_MATCH = 24
 """Header, buffer, length, reason, table and cookie."""
@@ -35,7 +40,7 @@ class Told:
 
 
 class Controller:
-    """A controller of one bridge that only listens.
+    """A controller of one bridge that listens, and can make the bridge empty.
 
     Raises:
         OvsError: the bridge has no such socket.
@@ -60,9 +65,26 @@ class Controller:
         """Close the connection."""
         self._socket.close()
 
+    def clear(self) -> None:
+        """Delete all flows and groups; `Instance.cleared` waits until they are put away."""
+        what = struct.pack(
+            "!QQBBHHHIIIHH", 0, 0, _ALL_TABLES, _DELETE_FLOWS, 0, 0, 0, _NO_BUFFER, _ANY, _ANY, 0, 0
+        )
+        self._send(_FLOW_MOD, what + _EMPTY_MATCH)
+        self._send(_GROUP_MOD, struct.pack("!HBBI", _DELETE_GROUPS, 0, 0, _ALL_GROUPS))
+        self.collect()
+
     def collect(self) -> list[Told]:
         """Return the packet-ins since the last look; `Instance.settle` comes first."""
+        self.ask()
+        return self.answer()
+
+    def ask(self) -> None:
+        """Ask for the packet-ins since the last look, which `answer` returns."""
         self._send(_BARRIER)
+
+    def answer(self) -> list[Told]:
+        """Return what was asked for."""
         told: list[Told] = []
         while True:
             kind, body = self._receive()

@@ -6,73 +6,61 @@ one of the engine's ways has; that way is where the next frame begins.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from simverify.engine.state import WIRE, Entry, Leaf, State, blank
+from simverify.engine.watch import BudgetError
 from simverify.network import Element, Machine, Topology
+from simverify.network.ageing import Ageing, lifetime_s
 from simverify.network.element import Link, Port
-from simverify.openflow.parse import parse_flows, parse_groups
+from simverify.openflow.parse import parse_flows, parse_groups, parse_meters
 from simverify.openflow.pipeline import Pipeline
 from simverify.ovs.follow import Agreed, Comparison, Difference, Unknown
-from simverify.ovs.packet_ins import Controller
-from simverify.ovs.unixctl import OvsError
+from simverify.ovs.learned_flows import unlike
+from simverify.ovs.random_values import METER
+from simverify.ovs.real_pair import BRIDGES, NUMBERS, PATCH
 from simverify.packet.fields import OFPP_LOCAL, SLOT, SLOTS
 from simverify.packet.hidden import hidden
+from simverify.packet.slots import BURIED
 from simverify.packet.wire import parse
 from simverify.space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from simverify.ovs.entries import Entry as Listed
     from simverify.ovs.entries import Tuple
-    from simverify.ovs.instance import Instance
+    from simverify.ovs.real_pair import Arrival, Play, Seen
     from simverify.space import Set, Vec
 
-BRIDGES = ("br0", "br1")
-NUMBERS = tuple(range(1, 6))
-PATCH = 20
-_LETTERS = "pq"
-_NODES = 1 << 17
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
+_NODES = 1 << 18
+_PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+"""As the switch prints them; others as numbers."""
 _ICMP = (1, 58)
-_FIRST_REPLY_S = 30
+_IP = (0x0800, 0x86DD)
+_BURIED_KIND = sum(slot.width for slot in BURIED) - 16
+"""Where the slot `buried` has the Ethertype."""
+_MOST_TAGS = 8
+"""Bytes of two VLAN tags, which are put around a frame that was cut."""
+_MOST_S = 5.0
+"""A frame that takes longer is unknown."""
+_SECOND = 1.5
+"""The switch rounds what is left of a time-out."""
 
 Wire = dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A frame that comes in by a port of a bridge (its place among `BRIDGES`)."""
+def _until(end: float) -> Callable[[], None]:
+    def check() -> None:
+        if time.monotonic() > end:
+            raise BudgetError
 
-    bridge: int
-    port: int
-    frame: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """What both sides get: flows of each bridge, groups of the first, and frames in order."""
-
-    flows: tuple[str, ...]
-    peer: tuple[str, ...]
-    groups: tuple[str, ...]
-    arrivals: tuple[Arrival, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the switch did: by (bridge, port) the frames, what controllers got, the entries.
-
-    `told` has (bridge, table, reason) and the frame.
-    """
-
-    outputs: Mapping[tuple[int, int], tuple[bytes, ...]]
-    told: tuple[tuple[tuple[int, int, str], bytes], ...]
-    entries: tuple[Listed, ...]
+    return check
 
 
 def known(frame: bytes, tags: int = 1) -> Wire:
@@ -80,89 +68,12 @@ def known(frame: bytes, tags: int = 1) -> Wire:
     return {**parse(frame, vlan_limit=tags), **hidden(frame, vlan_limit=tags)}
 
 
-class RealPair:
-    """The switch's two bridges."""
+@dataclass(slots=True)
+class Way:
+    """A state in which the bridges may be, and since when what is remembered was not used."""
 
-    def __init__(self, switch: Instance) -> None:
-        self._switch = switch
-        self._controllers: list[Controller] = []
-        self._groups: tuple[str, ...] | None = None
-        self._flows: list[tuple[str, ...] | None] = [None, None]
-        self.make()
-
-    def make(self) -> None:
-        """Make the bridges, on a switch that has none."""
-        self._groups, self._flows = None, [None, None]
-        for place, bridge in enumerate(BRIDGES):
-            peer = BRIDGES[1 - place]
-            ports = {f"{_LETTERS[place]}{n}": n for n in NUMBERS}
-            patch = {f"to-{peer}": (PATCH, peer, f"to-{bridge}")}
-            self._switch.add_bridge(bridge, ports, patches=patch)
-        self._controllers = [Controller(self._switch.directory, bridge) for bridge in BRIDGES]
-
-    def again(self) -> None:
-        """Start anew a switch that died."""
-        self.close()
-        self._switch.stop()
-        self._switch.start()
-        self.make()
-
-    def close(self) -> None:
-        """Let go of the switch."""
-        for controller in self._controllers:
-            controller.close()
-
-    def load(self, play: Play) -> None:
-        """Give the bridges the flows of a play, and forget everything before.
-
-        Raises:
-            OvsError: the switch refuses a flow or group.
-        """
-        switch = self._switch
-        if play.groups != self._groups:
-            self._groups, self._flows = None, [None, None]
-            switch.ofctl(BRIDGES[0], "del-groups", protocol="OpenFlow15")
-            if play.groups:
-                switch.add_groups(BRIDGES[0], "\n".join(play.groups), protocol="OpenFlow15")
-            self._groups = play.groups
-        for place, flows in enumerate((play.flows, play.peer)):
-            if flows != self._flows[place]:
-                self._flows[place] = None
-                # In one command the switch may still have the old flows' masks in their order.
-                switch.ofctl(BRIDGES[place], "del-flows")
-                text = "\n".join(flows)
-                try:
-                    switch.add_flows(BRIDGES[place], text, protocol="OpenFlow13")
-                except OvsError as error:
-                    if "usable flow formats" not in str(error):
-                        raise
-                    switch.add_flows(BRIDGES[place], text)
-                # What learns has other flows afterwards than it was given.
-                if not any("learn(" in flow for flow in flows):
-                    self._flows[place] = flows
-        switch.flush_conntrack()
-        switch.appctl("fdb/flush")
-        for controller in self._controllers:
-            controller.collect()
-
-    def send(self, arrival: Arrival) -> Seen:
-        """Send a frame and return what the switch did.
-
-        Raises:
-            OvsError: the switch died of it.
-        """
-        outputs: dict[tuple[int, int], tuple[bytes, ...]] = {}
-        bridge, port = arrival.bridge, f"{_LETTERS[arrival.bridge]}{arrival.port}"
-        for output in self._switch.send(BRIDGES[bridge], port, arrival.frame):
-            number = OFPP_LOCAL if output.port == "LOCAL" else int(output.port[1:])
-            key = BRIDGES.index(output.bridge), number
-            outputs[key] = (*outputs.get(key, ()), output.frame)
-        told = tuple(
-            ((place, told.table, told.reason), told.frame)
-            for place, controller in enumerate(self._controllers)
-            for told in controller.collect()
-        )
-        return Seen(outputs, told, self._switch.conntrack())
+    state: State
+    ageing: Ageing
 
 
 class EnginePair:
@@ -177,10 +88,10 @@ class EnginePair:
         for place, bridge in enumerate(BRIDGES):
             ports = {**{f"{bridge}-{n}": n for n in (*NUMBERS, PATCH)}, "LOCAL": OFPP_LOCAL}
             flows = (play.flows, play.peer)[place]
-            groups = () if place else play.groups
             pipeline = Pipeline.of(
                 parse_flows("\n".join(flows), ports=ports).checked(),
-                parse_groups("\n".join(groups), ports=ports).checked(),
+                parse_groups("\n".join(play.groups if flows else ()), ports=ports).checked(),
+                parse_meters(METER).checked(),
             )
             elements[bridge] = Element(bridge, "switch", pipeline, ports, "dp", fdb_whole=True)
         one, other = (Port(bridge, f"{bridge}-{PATCH}") for bridge in BRIDGES)
@@ -188,56 +99,100 @@ class EnginePair:
         self.machine = Machine(network, "file", space=Space(_NODES))
         self.space = self.machine.space
         self.choices = self.machine.choices()
-        self.states = [State(self.space.true, blank(self.space))]
+        self.ways: list[Way] = []
         self._sent = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: nothing is remembered, nothing learned, nothing chosen."""
+        self.choices = self.machine.choices()
+        self.ways = [Way(State(self.space.true, blank(self.space)), Ageing())]
+
+    def elapse(self, seconds: float) -> None:
+        """Let time pass."""
+        for way in self.ways:
+            ageing, state = way.ageing, way.state
+            ageing.now += seconds
+            state.entries = ageing.living(state.entries)
+            state.learned = ageing.standing(state.learned)
+            state.macs = ageing.heard(state.macs)
 
     def run(
         self, arrival: Arrival, changes: Mapping[str, Vec] | None = None, *, kept: bool = True
     ) -> list[State]:
         """Return the final states of a frame, of which some slots may be given instead."""
+        finals = [final for _, final in self._run(arrival, changes or {})]
+        self._sent += kept
+        return finals
+
+    def _run(self, arrival: Arrival, changes: Mapping[str, Vec]) -> list[tuple[Way, State]]:
         space = self.space
         headers = known(arrival.frame)
-        changes = changes or {}
-        starts = []
-        for state in self.states:
-            start = state.copy()
-            start.slots = tuple(
-                changes.get(s.name) or space.constant(s.width, headers.get(s.name, 0))
-                for s in SLOTS
-            )
+        tags = sum(bool(headers.get(name)) for name in ("vlan_tci", "vlan_tci1"))
+        slots = list(blank(space))
+        for slot in SLOTS:
+            if slot.name in headers or slot.name in changes:
+                given = space.constant(slot.width, headers.get(slot.name, 0))
+                slots[slot.index] = changes.get(slot.name, given)
+        explain = any(one.flow.idle_timeout for way in self.ways for one in way.state.learned)
+        found = []
+        for way in self.ways:
+            start = way.state.copy()
+            start.slots = tuple(slots)
             start.packet = self._sent
-            start.length = len(arrival.frame) - 4 * (headers.get("vlan_tci", 0) >> 12 & 1)
+            start.length = len(arrival.frame) - 4 * tags
             start.bridge, start.entered = arrival.bridge, arrival.port
-            starts.append(start)
-        self._sent += kept
-        return self.machine.executor(self.choices).run(starts)
+            executor = self.machine.executor(
+                self.choices, explain=explain, deadline=_until(time.monotonic() + _MOST_S)
+            )
+            found += [(way, final) for final in executor.run([start])]
+        return found
 
     def observe(self, arrival: Arrival, seen: Seen) -> Comparison:
         """Run a frame and compare; go on from the states that agree with what was seen."""
-        finals = self.run(arrival)
-        for final in finals:
-            for leaf in _leaves(final, "unknown"):
+        finals = self._run(arrival, {})
+        self._sent += 1
+        for _, final in finals:
+            for leaf in _leaves(final, "unknown", "looped"):
+                # A loop ends in the model where it begins again, in the switch by its limits.
                 return Unknown(leaf.reason)
         if len(finals) != 1 and not list(self.choices):
             return Difference(f"{len(finals)} ways without a choice", "one packet")
         possible = []
-        for final in finals:
-            where = self._where(final, seen)
+        for way, final in finals:
+            ageing = copy(way.ageing)
+            ageing.note(final.record, final.entries, final.learned, final.macs)
+            where = self._where(final, ageing, seen)
             if where.satisfiable():
-                possible.append(self._carried(final.copy(where)))
+                possible.append(Way(self._carried(final.copy(where)), ageing))
         if not possible:
-            ways = "\n    or: ".join(self._shown(final) for final in finals[:6])
+            ways = "\n    or: ".join(self._shown(final) for _, final in finals[:6])
             return Difference(ways or "nothing", _seen_text(seen))
-        self.states = possible
+        self.ways = possible
         return Agreed()
+
+    def observe_flows(
+        self, given: Sequence[Sequence[str]], dumped: Sequence[Sequence[str]]
+    ) -> Comparison:
+        """Compare what was learned with what the switch's bridges have, and had at first."""
+        different: Difference | None = None
+        for way in self.ways:
+            for place in range(len(BRIDGES)):
+                found = unlike(self.space, way.state, place, given[place], dumped[place])
+                if found is not None:
+                    different = Difference(*(f"{BRIDGES[place]} {text}" for text in found))
+                    break
+            else:
+                return Agreed()
+        return different or Agreed()
 
     def _carried(self, final: State) -> State:
         kept = State(final.cond, blank(self.space))
         kept.entries, kept.learned, kept.serial = final.entries, final.learned, final.serial
-        kept.macs = final.macs
+        kept.macs, kept.held = final.macs, final.held
         return kept
 
-    def _where(self, final: State, seen: Seen) -> Set:
+    def _where(self, final: State, ageing: Ageing, seen: Seen) -> Set:
         """Return for which choices a final state is what was seen."""
         outputs = _by_port(final)
         told = _told(final)
@@ -253,7 +208,7 @@ class EnginePair:
             its = tuple(frame for key, frame in seen.told if key == what)
             where = where & self._paired(where, mine, its)
         living = tuple(entry for entry in final.entries if not entry.gone)
-        return self._with_entries(where, living, seen.entries)
+        return self._with_entries(where, ageing, living, seen.entries)
 
     def _paired(self, within: Set, leaves: Sequence[Leaf], frames: Sequence[bytes]) -> Set:
         """Return where the leaves are the frames, in any order."""
@@ -261,6 +216,8 @@ class EnginePair:
             return within
         found = self.space.false
         for place, frame in enumerate(frames):
+            if frame in frames[:place]:
+                continue
             here = within & self._same(leaves[0], frame)
             if here.satisfiable():
                 rest = (*frames[:place], *frames[place + 1 :])
@@ -269,6 +226,9 @@ class EnginePair:
 
     def _same(self, leaf: Leaf, frame: bytes) -> Set:
         space = self.space
+        if leaf.max_len is not None and len(frame) <= leaf.max_len + _MOST_TAGS:
+            # Of a frame that was cut, its headers may be cut, too.
+            return self._addressed(leaf, frame)
         found = known(frame, 2 if leaf.slots[SLOT["vlan_tci1"].index].value else 1)
         where = space.true
         for place in WIRE:
@@ -277,13 +237,28 @@ class EnginePair:
             if name == "grown" or (name == "quoted" and vec.constant and not vec.value):
                 continue
             value = found.get(SLOTS[place].name, 0)
-            if SLOTS[place].name == "buried" and not value:
+            if name == "wrapped" and vec.constant and not vec.value:
+                # What was put behind a label here is told by its headers.
+                continue
+            if name == "buried" and vec.constant and vec.value >> _BURIED_KIND & 0xFFFF not in _IP:
+                # Of what is no IP packet a frame does not tell that.
+                continue
+            if name == "buried" and not value:
                 # What is no IP packet there is not read from a frame.
                 continue
             where = where & space.matches(vec, value, (1 << vec.width) - 1)
         return where
 
-    def _with_entries(self, where: Set, entries: Sequence[Entry], listed: Sequence[Listed]) -> Set:
+    def _addressed(self, leaf: Leaf, frame: bytes) -> Set:
+        where = self.space.true
+        for name, value in (("dl_dst", frame[:6]), ("dl_src", frame[6:12])):
+            vec = leaf.slots[SLOT[name].index]
+            where = where & self.space.matches(vec, int.from_bytes(value, "big"), (1 << 48) - 1)
+        return where
+
+    def _with_entries(
+        self, where: Set, ageing: Ageing, entries: Sequence[Entry], listed: Sequence[Listed]
+    ) -> Set:
         """Return where the entries are those that the switch lists, in any order."""
         if len(entries) != len(listed):
             return self.space.false
@@ -291,23 +266,24 @@ class EnginePair:
             return where
         found = self.space.false
         for place, other in enumerate(listed):
+            # An ACK before any answer has no number that it could acknowledge: whether it keeps
+            # the entry alive depends on it.
+            unanswered = entries[0].state.endswith("|CLOSED")
+            if not unanswered and abs(ageing.left_s(entries[0]) - other.timeout_s) > _SECOND:
+                continue
             here = self._same_entry(where, entries[0], other)
             if here.satisfiable():
                 rest = (*listed[:place], *listed[place + 1 :])
-                found = found | self._with_entries(here, entries[1:], rest)
+                found = found | self._with_entries(here, ageing, entries[1:], rest)
         return found
 
     def _same_entry(self, where: Set, entry: Entry, listed: Listed) -> Set:
         space = self.space
-        protocol = _PROTOCOLS.get(entry.nw_proto)
+        protocol = _PROTOCOLS.get(entry.nw_proto, str(entry.nw_proto))
         if (protocol, entry.zone) != (listed.protocol, listed.zone):
             return space.false
         if protocol == "tcp" and entry.state != listed.state:
             return space.false
-        if protocol == "udp":
-            state = "ONE_WAY" if listed.timeout_s > _FIRST_REPLY_S else "BIDIR"
-            if entry.state != state:
-                return space.false
         pairs: list[tuple[Vec, int]] = [(entry.mark, listed.mark), (entry.label, listed.label)]
         for mine, its in ((entry.original, listed.orig), (entry.reply, listed.reply)):
             pairs += [(mine.src, int(ip_address(its.src))), (mine.dst, int(ip_address(its.dst)))]
@@ -338,12 +314,12 @@ class EnginePair:
         ]
         parts += [f"told {key}: {_text(headers(leaf))}" for key, leaf in _told(final)]
         parts += [
-            f"entry {_PROTOCOLS.get(e.nw_proto)} zone={e.zone} "
+            f"entry {_PROTOCOLS.get(e.nw_proto, e.nw_proto)} zone={e.zone} "
             f"{[value(v) for v in (e.original.src, e.original.sport)]}>"
             f"{[value(v) for v in (e.original.dst, e.original.dport)]} reply "
             f"{[value(v) for v in (e.reply.src, e.reply.sport)]}>"
             f"{[value(v) for v in (e.reply.dst, e.reply.dport)]} "
-            f"mark={value(e.mark)} label={value(e.label)} {e.state}"
+            f"mark={value(e.mark)} label={value(e.label)} {e.state} ({lifetime_s(e)} s)"
             for e in final.entries
             if not e.gone
         ]

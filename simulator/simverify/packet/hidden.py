@@ -95,7 +95,11 @@ def _ip(found: Frame, frame: bytes) -> dict[str, int]:
         return _fragment(found, frame)
     named = "tp_src" if proto in _PORTS else "icmp_type" if proto in _ANSWERS else None
     lacking = named is not None and named not in headers
-    slots = {"damaged": int(found.checksum == "bad" or lacking)}
+    bad = found.checksum == "bad"
+    if proto == wire.SCTP:
+        # whose own checksum no tracker looks at
+        bad = headers["dl_type"] == wire.ETH_IP and not _header_holds(frame, found)
+    slots = {"damaged": int(bad or lacking)}
     if named != "icmp_type" or lacking:
         return slots
     if headers["icmp_type"] in _ERRORS.get(proto, ()):
@@ -103,6 +107,12 @@ def _ip(found: Frame, frame: bytes) -> dict[str, int]:
     elif headers["icmp_type"] in _ANSWERS.get(proto, ()):
         slots["icmp_id"] = found.rest >> 16
     return slots
+
+
+def _header_holds(frame: bytes, found: Frame) -> bool:
+    """Whether an IPv4 header's checksum is right."""
+    at = 14 + 4 * len(found.tpids)
+    return wire.internet_checksum(frame[at : at + (frame[at] & 15) * 4]) == 0
 
 
 def _fragment(found: Frame, frame: bytes) -> dict[str, int]:

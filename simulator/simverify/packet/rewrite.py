@@ -362,7 +362,7 @@ def _discovery(
     at = l4 + 24
     while at + 8 <= end and data[at + 1]:
         name = kinds.get(data[at], "")
-        if name in changed:
+        if name in changed and data[at + 1] == 1:
             new = after.get(name, 0).to_bytes(6, "big")
             _put(data, at + 2, new, sums, None)
             changed.discard(name)

@@ -525,7 +525,10 @@ def _read_transport(reading: _Reading, proto: int, addresses: bytes) -> None:
 
 
 def _read_discovery(reading: _Reading, data: bytes) -> None:
-    """Read a neighbour solicitation or advertisement; broken options leave all of it out."""
+    """Read a neighbour solicitation or advertisement as the switch does.
+
+    Of broken options those before the break count; the same one twice hides all but its type.
+    """
     reading.headers["nd_reserved"] = _int(data[4:8])
     if len(data) < 24:
         return
@@ -535,13 +538,15 @@ def _read_discovery(reading: _Reading, data: bytes) -> None:
     while at + 8 <= len(data):
         size = data[at + 1] * 8
         if size == 0 or at + size > len(data):
-            return
-        found.setdefault("nd_options_type", data[at])
+            break
         name = names.get(data[at])
         if name and size == 8:
-            if name in found:
-                return
+            if found.get(name):
+                kept = ("nd_options_type",)
+                found = {key: value for key, value in found.items() if key in kept}
+                break
             found[name] = _int(data[at + 2 : at + 8])
+            found.setdefault("nd_options_type", data[at])
         at += size
     reading.headers |= found
     reading.payload = data[at:]
