@@ -184,7 +184,7 @@ def _read_mask(item: Item, field: Field) -> int:
     else:
         mask, full = read_value(field, item.value, {}, loose=True)
         whole = mask == field.all_ones or (field.maskable and full == field.all_ones)
-    if "/" in item.value.text:
+    if "/" in item.value.text or item.value.text[:1] in ("+", "-"):
         advice = "write the mask alone"
         raise item.value.fault("bad-mask", "what stands behind a field is its mask", advice)
     if not mask and not field.name.startswith("tun_metadata"):

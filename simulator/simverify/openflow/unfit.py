@@ -109,9 +109,12 @@ def _versions(formats: int) -> str:
     return ", ".join(name for name, bits in FORMATS.items() if formats & bits)
 
 
+_ACTIONS = re.compile(r"[\s,]actions?[ \t]*=|action")
+
+
 def _limits_of_head(said: FlowText, line: str, *, lenient: bool) -> Iterator[_Limit]:
     terms = {SLOT_OF[term.field]: term for term in said.match.terms}
-    for item in split(Piece(line[: said.actions_at])):
+    for item in split(Piece(_ACTIONS.split(line, maxsplit=1)[0])):
         name = item.key.text
         formats = ANY
         if name in FLAG_FORMATS and name in said.attributes:
