@@ -141,13 +141,13 @@ def _asked_for_hash(
         # what follows the bucket is done before, without the hash
         yield from ex.give_up(state, frame, "a group by hash in a bucket that something follows")
         return None
-    state.hashed = hashed(state)
-    # what comes back is read from the wire, where NAT has written
+    # hashed is the packet on the wire, where NAT has written; that is what comes back
     first, *others = outputs.committed(ex, state)
     for other in others:
         yield from ex.give_up(other, frame, _PERHAPS_WRITTEN)
     state = first
     state.slots, state.astray = outputs.wire(state), ()
+    state.hashed = hashed(state)
     come_back = yield from recirculation.again(ex, state, frame)
     if come_back is None:
         return None
