@@ -42,7 +42,7 @@ GROUP_WORDS = (
     "group_id", "type", "selection_method", "selection_method_param", "fields", "bucket",
     "command_bucket_id",
 )  # fmt: skip
-_BUCKET = re.compile(r"[\s,]*bucket=")
+_BUCKET = re.compile(r"(?<![\s,])[\s,]*bucket=")
 """Where a bucket starts: ovs-ofctl looks for these letters, wherever they stand."""
 
 _PLAIN = re.compile(
