@@ -46,6 +46,7 @@ class Space:
         self.watch: Callable[[], None] | None = None
         """Raises an error when whoever works in this space is to stop."""
         self._spare: dict[str, range] = {}
+        self._drawn: list[tuple[int, ...]] = []
         self.data: set[int] = set()
         """The variables of `drawn` blocks: each is a function of others."""
 
@@ -139,7 +140,10 @@ class Space:
     def drawn(self, name: str, width: int, packet: int = 0) -> Vec:
         """Return a block for data of a packet: its bits are functions of other variables."""
         vec = self.placed(name, width, f"data {packet}")
-        self.data.update(vec.variables())
+        if not self.data.issuperset(vec.variables()):
+            self.data.update(vec.variables())
+            self._drawn.append(vec.variables())
+            self._drawn.sort(key=min)
         return vec
 
     def has_block(self, name: str) -> bool:
@@ -300,6 +304,11 @@ class Space:
         if a in (self.true, self.false):
             return a
         keep = set(onto)
+        # what follows from others first, and block by block from the top: of two values, the
+        # packets differ in what these follow from, and are joined without being compared
+        for block in self._drawn:
+            if keep.isdisjoint(block):
+                a = self.exists(a, block)
         return self.exists(a, (v for v in range(self.n_variables) if v not in keep))
 
     def support(self, a: Set) -> set[int]:
