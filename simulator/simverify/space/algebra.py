@@ -22,6 +22,11 @@ __all__ = ["Set", "Space"]
 Assignment = list[bool | None]
 """One entry a variable; None where either value will do."""
 
+_COLLECT_FROM = 1 << 22
+"""Nodes from which unused ones are collected."""
+_MOST_KEPT = 1 << 21
+"""Results of operations that are remembered."""
+
 
 class Space:
     """A manager of sets, and the variables and vectors that they speak of.
@@ -33,8 +38,9 @@ class Space:
     """
 
     def __init__(self, nodes: int = 1 << 22) -> None:
-        self._manager = BDDManager(nodes, max(1 << 16, nodes >> 2), 1)
+        self._manager = BDDManager(nodes, max(1 << 16, min(nodes >> 2, _MOST_KEPT)), 1)
         self._nodes = nodes
+        self._enough = min(nodes // 2, _COLLECT_FROM)
         self.true: Set = self._manager.true()
         self.false: Set = self._manager.false()
         self._vecs: dict[tuple[int, ...], Vec] = {}
@@ -374,6 +380,9 @@ class Space:
             self.watch()
 
     def make_room(self) -> None:
-        """Collect unused nodes when half of the capacity is taken (the library does not)."""
-        if self._manager.approx_num_inner_nodes() > self._nodes // 2:
+        """Collect unused nodes when there are many (the library does not), or twice those in use."""
+        if self._manager.approx_num_inner_nodes() > self._enough:
             self._manager.gc()
+            used = self._manager.approx_num_inner_nodes()
+            twice = max(2 * used, min(self._nodes // 2, _COLLECT_FROM))
+            self._enough = min(twice, (used + self._nodes) // 2)
