@@ -223,3 +223,36 @@ def test_room_is_made_for_more_than_the_manager_holds() -> None:
         _ = space.at_least(block, number * 7919 % (1 << 24))
         space.make_room()
     assert space.count(kept, block.variables()) == (1 << 24) - 12345
+
+
+@given(values=st.lists(st.integers(0, 15), min_size=16, max_size=16), packet=st.integers(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_data_that_follow_from_others_are_left_out_whatever_they_are(
+    values: list[int], packet: int
+) -> None:
+    """A set with a function's value at each place is that set again without the values."""
+    space = Space(1 << 14)
+    space.spare("data 0", 6)
+    place = space.block("place", 4)
+    data = space.drawn("value", 4, packet)
+    again = space.drawn("again", 4, packet)
+    rows = [
+        space.matches(place, at, 15) & space.matches(data, v, 15) & space.matches(again, v ^ at, 15)
+        for at, v in enumerate(values)
+        if v
+    ]
+    wanted = space.any_of(space.matches(place, at, 15) for at, v in enumerate(values) if v)
+    assert space.project(space.any_of(rows), place.variables()) == wanted
+
+
+def test_what_is_placed_in_a_room_lies_above_what_comes_after_it() -> None:
+    """Each is placed above those before it, and what finds no room is below everything."""
+    space = Space(1 << 12)
+    space.spare("data 0", 8)
+    below = space.block("below", 2)
+    first, second = space.drawn("first", 4), space.drawn("second", 4)
+    third = space.drawn("third", 4)
+    assert max(second.variables()) < min(first.variables()) < min(below.variables())
+    assert max(below.variables()) < min(third.variables())
+    assert space.drawn("first", 4) is first
+    assert space.any_of([]) == space.false

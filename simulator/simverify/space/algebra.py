@@ -380,7 +380,7 @@ class Space:
             self.watch()
 
     def make_room(self) -> None:
-        """Collect unused nodes when there are many (the library does not), or twice those in use."""
+        """Collect unused nodes when they may be as many as those in use: the library does not."""
         if self._manager.approx_num_inner_nodes() > self._enough:
             self._manager.gc()
             used = self._manager.approx_num_inner_nodes()
