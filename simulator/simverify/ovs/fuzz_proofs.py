@@ -163,7 +163,7 @@ def attack(rng: Random, drawn: Drawn, tally: Tally, tries: int) -> str | None:
             with RealNetwork(network.topology, judgement.choices) as real:
                 tally.replayed += 1
                 different = real.compare(judgement.conversation)
-            # A choice that the counterexample does not need is not told, and the switch makes its own.
+            # A choice that the counterexample does not need is not told: the switch makes its own.
             by_hash = bool(drawn.groups) or _by_hash(judgement.choices)
             return None if different is None or by_hash else str(different)
         if judgement.verdict != "proved":
