@@ -1,7 +1,7 @@
 """What programs of different flows share: their shape, apart from the constants in them.
 
 Flows of one shape can run as one program whose constants are vectors: *data*. What is written to
-a slot is data, and so are the address and port that NAT translates to.
+a slot is data, and so are the port of an output and what NAT translates to.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.actionset import executed
 from simverify.engine.program import (
+    Emit,
+    EmitVec,
     EnterBucket,
     EnterGroup,
     Isolated,
@@ -21,7 +23,7 @@ from simverify.engine.program import (
     WriteSet,
 )
 from simverify.openflow import actions as ofp
-from simverify.packet.fields import SLOTS
+from simverify.packet.fields import OFPP_MAX, SLOT, SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from simverify.openflow.actions import Action, Actions, Nat
     from simverify.openflow.flow import GroupEntry
     from simverify.space import Set, Space, Vec
+
+_PORT_BITS = SLOT["in_port"].width
 
 Datum = tuple[str, int, int]
 """What a constant is for, its width and its value."""
@@ -56,6 +60,9 @@ def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
             # the cookie decides nothing but what counts for a limit
             action = op.action
             shape.append(("LearnFlow", action if action.limit else replace(action, cookie=0)))
+        elif isinstance(op, Emit) and _one_of_many(op):
+            shape.append("Emit")
+            data.append(("output", _PORT_BITS, op.port))
         elif isinstance(op, Isolated):
             inside, inner = shape_of(op.program)
             data.extend(inner)
@@ -64,6 +71,11 @@ def shape_of(program: Program) -> tuple[object, tuple[Datum, ...]]:
             # operations without data are equal when they say the same
             shape.append((type(op).__name__, *(getattr(op, name) for name in op.__slots__)))
     return tuple(shape), tuple(data)
+
+
+def _one_of_many(op: Emit) -> bool:
+    """Whether an output may be one by a field, where flows with other ports do the same."""
+    return op.port < OFPP_MAX and op.max_len is None
 
 
 def _ends(nat: Nat | None) -> tuple[Datum, ...]:
@@ -221,6 +233,9 @@ def with_data(program: Program, columns: Iterator[Vec]) -> Program:
         elif isinstance(op, Track):
             target = tuple([next(columns) for _ in _ends(op.nat)])
             ops.append(replace(op, exec_=with_data(op.exec_, columns), target=target))
+        elif isinstance(op, Emit) and _one_of_many(op):
+            port = next(columns)
+            ops.append(Emit(port.value) if port.constant else EmitVec(port))
         elif isinstance(op, Isolated):
             ops.append(replace(op, program=with_data(op.program, columns)))
         else:
