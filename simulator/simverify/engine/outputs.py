@@ -6,7 +6,7 @@ behind the back of the pipeline.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from simverify.engine import disorder, layer3, normal, tunnel, wrapping
 from simverify.engine import program as prog
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from simverify.space import Set, Vec
 
 _IN_PORT = SLOT["in_port"].index
+_NW_TTL = SLOT["nw_ttl"].index
 _VLAN = SLOT["vlan_tci"].index
 _PACKET_TYPE, _MDTYPE = SLOT["packet_type"].index, SLOT["nsh_mdtype"].index
 _NSH_BITS = ((SLOT["nsh_flags"].index, 2), (SLOT["nsh_ttl"].index, 6))
@@ -210,7 +211,7 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
     if vec.constant:
         yield from output(ex, state, frame, vec.value & 0xFFFF)
         return
-    if ex.terse and ex.gathering is None and not ex.watches:
+    if ex.terse and ex.gathering is None and not ex.watches and _as_it_came(state):
         yield from _to_bits(ex, state, frame, vec, back=False)
         return
     where = _in_port_is(ex, state, state.cond, vec)
@@ -220,6 +221,13 @@ def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Ou
         if not state.cond.satisfiable():
             return
     yield from _to_bits(ex, state, frame, vec)
+
+
+def _as_it_came(state: State) -> bool:
+    """Whether the pipeline still sees the port by which the packet came."""
+    entry = cast("tuple[Any, ...]", state.visits[-1])
+    came = entry[2][_IN_PORT - (_IN_PORT > _NW_TTL)]
+    return state.slots[_IN_PORT] is came
 
 
 def _in_port_is(ex: Executor, state: State, within: Set, vec: Vec) -> Set:
