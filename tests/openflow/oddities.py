@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from simverify.openflow.meant import FLAGS
 from simverify.openflow.piece import Fault, Piece
 from simverify.openflow.subfields import read_subfield
-from simverify.openflow.values import write_value
+from simverify.openflow.values import RESERVED_PORTS, write_value
 from simverify.openflow.words import SHORTHANDS
 from simverify.packet.fields import FIELD, FIELDS
-from simverify.text import InputError
 from tests.openflow.reading import CRASHED, Difference, canonical, errors
 
 if TYPE_CHECKING:
@@ -43,6 +42,15 @@ _NARROW = [
 NARROW = "ovs-ofctl prints the whole mask of a field in fields(...) where that is no whole octets"
 
 
+_ALL_FLAGS = re.compile(r"(?<=ct_state=)[-+a-z]+(?:-\[Unknown\])+")
+UNREAD_FLAGS = "ovs-ofctl prints the mask of ct_state in fields(...) so that it cannot read it"
+
+
+def _set_flags(found: re.Match[str]) -> str:
+    """Return the flags with a plus."""
+    return "|".join(re.findall(r"\+(\w+)", found[0]))
+
+
 def _refused(difference: Difference) -> str | None:
     """Return why ovs-ofctl refuses what we read."""
     if difference.theirs.why == CRASHED and _HASHED_OPTION.search(difference.text):
@@ -62,13 +70,14 @@ NO_NAME = (
 CRASHES = "ovs-ofctl crashes on a mask of tun_metadata in fields"
 
 
-def _explain(difference: Difference, text: str, steps: int) -> str | None:
+def _explain(difference: Difference, text: str, steps: int, *, checked: bool = True) -> str | None:
     """Return the reason that mends a text, or what we print for it."""
     if not steps:
         return None
-    wrong = errors(difference.kind, text, difference.protocol)
+    wrong = errors(difference.kind, text, difference.protocol, checked=checked)
     if not wrong:
-        return _printed(difference, canonical(difference.kind, text, difference.protocol))
+        ours = canonical(difference.kind, text, difference.protocol, checked=checked)
+        return _printed(difference, ours if checked else _as_said(difference, ours))
     for why, codes, mend in MENDED:
         for error in wrong:
             if codes and error.code not in codes:
@@ -76,11 +85,11 @@ def _explain(difference: Difference, text: str, steps: int) -> str | None:
             for mended in mend(difference, text, error):
                 if mended == text:
                     continue
-                rest = _explain(difference, mended, steps - 1)
+                rest = _explain(difference, mended, steps - 1, checked=checked)
                 if rest is not None:
                     return why
-    if {error.code for error in wrong} <= {"no-usable-protocol", "bad-meter"}:
-        return _forgotten(difference, text)
+    if checked and {error.code for error in wrong} <= {"no-usable-protocol", "bad-meter"}:
+        return _forgotten(difference, text, steps)
     return None
 
 
@@ -89,10 +98,16 @@ def _printed(difference: Difference, ours: str) -> str | None:
     theirs = difference.theirs.canonical or ""
     if theirs == ours:
         return ""
+    if _TOO_WIDE_LEARNED.search(difference.ours.why):
+        theirs = _low_in_learn(theirs)
+    if difference.protocol == "OpenFlow10" and "missing-prerequisite" in difference.ours.why:
+        theirs = _ICMP.sub(lambda found: f"{found[1]}={int(found[2]) & 255}", theirs)
     if _TOO_WIDE.search(difference.ours.why) and _ERSPAN.sub("", theirs) == _ERSPAN.sub("", ours):
         return NO_WIDTH
     if difference.kind == "group" and difference.ours.why.startswith(("bad-port", "bad-meter")):
         theirs = _NO_METER.sub("meter:1", _NO_PORT.sub("output(port=1", theirs))
+    if theirs == ours:
+        return ""
     theirs = _LARGER.sub(r"\1NXM_NX_REG0[0]", theirs) if _LARGER.search(ours) else theirs
     if theirs == ours or (_GROUP.match(ours) and _GROUP.sub("group_id=1", theirs) == ours):
         return ""
@@ -103,13 +118,16 @@ def _printed(difference: Difference, ours: str) -> str | None:
             theirs = re.sub(rf"(?<=[=(,]){re.escape(word)}(?=[,)]|$)", name, theirs)
         if theirs == ours:
             return NARROW
+        theirs = _ALL_FLAGS.sub(_set_flags, theirs)
+        if theirs == ours:
+            return UNREAD_FLAGS
     for why, rewrite in PRINTED:
         if rewrite(ours) == theirs:
             return why
     return None
 
 
-def _forgotten(difference: Difference, text: str) -> str | None:
+def _forgotten(difference: Difference, text: str, steps: int) -> str | None:
     """Return the reason, where ovs-ofctl forgot what the version cannot carry."""
     if difference.kind == "flow":
         why = FORGETS_LISTS if _NESTED.search(text) else NOT_TCP if _SIX.search(text) else None
@@ -121,14 +139,15 @@ def _forgotten(difference: Difference, text: str) -> str | None:
         text = _EMPTY.sub(r"\1drop", _NOT_IN_10.sub("", text))
     elif difference.protocol == "OpenFlow13" and difference.kind == "group":
         text = _METER.sub(_meter_in_13, text)
-    try:
-        ours = canonical(difference.kind, text, difference.protocol, checked=False)
-    except InputError:
-        return None
-    for found in re.finditer(r"mod_nw_dst:([0-9.]+)", text):
+    return None if _explain(difference, text, steps - 1, checked=False) is None else why
+
+
+def _as_said(difference: Difference, ours: str) -> str:
+    """Return our form with the mod_nw_dst that ovs-ofctl makes of a meter, and no text says."""
+    for found in re.finditer(r"mod_nw_dst:([0-9.]+)", difference.theirs.canonical or ""):
         if found[0] not in difference.text:
             ours = ours.replace(f"set_field:{found[1]}->ip_dst", found[0])
-    return None if _printed(difference, ours) is None else why
+    return ours
 
 
 _NESTED = re.compile(r"clone\(|write_actions\(|exec\(")
@@ -137,6 +156,25 @@ _BUCKETS = re.compile(r"bucket.*bucket")
 _NOT_IN_10 = re.compile(r"(?:push_vlan|meter):\w+")
 _ERSPAN = re.compile(r",?(?:set_field:\w+(?:/\w+)?->tun_erspan_\w+|tun_erspan_\w+=\w+)")
 _TOO_WIDE = re.compile(r"too-large: \w+ does not fit into the \d+ bits of tun_erspan_")
+_TOO_WIDE_LEARNED = re.compile(r"too-large: (\w+) does not fit into the (\d+) bits of (\w+)")
+_LEARN = re.compile(r"learn\([^()]*\)")
+_LEARNED = re.compile(r"(?<=[,(])(\w+)=(\d+|0x[0-9a-f]+)(?=[,)])")
+_ICMP = re.compile(r"(?<=\bicmp_)(type|code)=(\d+)")
+
+
+def _low_in_learn(printed: str) -> str:
+    """Return a flow with the low bits alone of what learn(...) matches and does not fit."""
+    return _LEARN.sub(lambda found: _LEARNED.sub(_low_of_field, found[0]), printed)
+
+
+def _low_of_field(found: re.Match[str]) -> str:
+    field, number = FIELD.get(found[1]), int(found[2], 0)
+    if field is None or not number >> field.width:
+        return found[0]
+    return f"{found[1]}={number & field.all_ones}"
+
+
+NO_LEARNED_WIDTH = "ovs-ofctl does not look at the width of what learn(...) matches"
 NO_WIDTH = "ovs-ofctl does not look at the width of a tun_erspan field"
 _EMPTY = re.compile(
     r"((?:bucket|actions?)=(?:(?:weight|bucket_id|watch_\w+)[:=]\w+,)*),*(?=[, ]*bucket=|$)"
@@ -167,8 +205,8 @@ def _closed(difference: Difference, text: str, error: Diagnostic) -> Iterator[st
     start, _ = _span(error)
     behind = "bucket" if difference.kind == "group" else "action"
     found = re.compile(f"[, ]*{behind}").search(text, start + 1)
-    at = found.start() if found else len(text)
-    yield text[:at] + ")" + text[at:]
+    for at in (found.start() if found else len(text), len(text)):
+        yield text[:at] + ")" + text[at:]
 
 
 def _in_set(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
@@ -219,6 +257,16 @@ def _digits(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
         yield _replaced(text, error, str(number & (1 << bits) - 1))
 
 
+def _learned(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Take the low bits of what learn(...) matches, where ovs-ofctl prints them all."""
+    found = _TOO_WIDE_LEARNED.match(f"{error.code}: {error.message}")
+    if found:
+        number = int(found[1], 0)
+        learned = _LEARN.findall(difference.theirs.canonical or "")
+        if any(f"{found[3]}={number}" in said for said in learned):
+            yield _replaced(text, error, str(number & (1 << int(found[2])) - 1))
+
+
 def _low_bits(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
     start, end = _span(error)
     try:
@@ -229,7 +277,7 @@ def _low_bits(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
         yield _replaced(text, error, hex(number & (1 << bits) - 1))
 
 
-_OCTETS = re.compile(r"(-?[0-9a-fA-F]+)" + r":(-?[0-9a-fA-F]+)" * 5)
+_OCTETS = re.compile(r"([-+]?[0-9a-fA-F]+)" + r":([-+]?[0-9a-fA-F]+)" * 5)
 _QUAD = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)")
 
 
@@ -275,8 +323,16 @@ def _packet_type(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
         yield _replaced(text, error, found[0])
 
 
+def _tlv(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
+    """Cut what follows the digits of an NSH TLV."""
+    start, end = _span(error)
+    found = re.match(r"\w+,\w+,0x[0-9a-f]+", text[start:end])
+    if found:
+        yield _replaced(text, error, found[0])
+
+
 _SELECTION = re.compile(
-    r"[\s,]*(?:selection_method(?:_param)?[=:]\w*|fields[=:][^\s,]*"
+    r"[\s,]*(?:selection_method(?:_param)?[=:][^\s,]*|fields[=:][^\s,]*"
     r"|fields\([^()]*(?:\([^()]*\)[^()]*)*\))"
 )
 
@@ -341,18 +397,28 @@ _NO_METER = re.compile(r"meter[:=](?:0x0+|0|0xf{7}[d-f]|429496729[3-5])(?!\w)")
 def _queued(difference: Difference, text: str, error: Diagnostic) -> Iterator[str]:
     """Send to any port of a bucket by a queue, as OpenFlow 1.1 and later have it."""
     start, _ = _span(error)
-    found = re.compile(r"enqueue[:(]([^,:]*)[,:](\w+)\)?").search(text, text.rfind("enq", 0, start))
+    found = _ENQUEUE.search(text, text.rfind("enq", 0, start))
     if found and difference.kind == "group" and difference.protocol != "OpenFlow10":
-        queued = f"set_queue:{found[2]},{found[1]},pop_queue"
+        queued = f"set_queue:{found[2] or found[4]},{found[1] or found[3]},pop_queue"
         yield text[: found.start()] + queued + text[found.end() :]
+
+
+_ENQUEUE = re.compile(r"enqueue(?::([^,:()]*)[,:](\w+)|\(([^,:()]*)[,:](\w+)\))")
 
 
 def _low_octet(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
     """Take the low octet of a port that stands for an ICMP type or code."""
     start, end = _token(text, _span(error)[0])
-    found = re.fullmatch(r"((?:tp|tcp|udp|sctp)_(?:src|dst)[=:])(\w+)(?:/(\w+))?", text[start:end])
-    if found and not (found[3] and int(found[3], 0) & 0xFF == 0):
-        yield f"{text[:start]}{found[1]}{int(found[2], 0) & 255}{text[end:]}"
+    found = _PORT.fullmatch(text[start:end])
+    if found:
+        number = int(found[4], 0) << int(found[3] or 0)
+        yield f"{text[:start]}{found[2].lower()}={number & 255}{text[end:]}"
+
+
+_PORT = re.compile(
+    r"((?:NXM|OXM)_OF_)?((?:tp|tcp|udp|sctp)_(?:src|dst))(?:\[(\d*)[.\d]*\])?[=:](\w+)(?:/\w+)?",
+    re.IGNORECASE,
+)
 
 
 def _whole_field(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
@@ -363,7 +429,8 @@ def _whole_field(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
         first = int(found[2] or 0)
         mask = (1 << int(found[3] or first) - first + 1) - 1 << first
         field = FIELD[found[1]]
-        for before in _BEFORE:
+        said = [int(n, 0) for n in re.findall(r"=(0x[0-9a-f]+|[1-9]\d*)\b", text[:start])]
+        for before in (*_BEFORE, *said):
             number = int(found[4], 0) << first | before & ~mask
             yield f"{text[:start]}{field.name}={number}{text[end:]}"
 
@@ -371,8 +438,9 @@ def _whole_field(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
 _BEFORE = (
     *(0, 1, 6, 17, 47, 58, 132, 135, 136),
     *(0x800, 0x806, 0x8035, 0x86DD, 0x8847, 0x8848, 0x88CC, 0x894F),
+    *(0xFFFF0000 | port for port in RESERVED_PORTS.values()),
 )
-"""What the words before may have said of the other bits."""
+"""What the words before may have said of the other bits, beside numbers."""
 
 
 def _narrowed(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
@@ -408,6 +476,7 @@ MENDED: tuple[
      ("no-usable-protocol",), _unmasked),
     ("without a table, OpenFlow 1.0 makes a resubmit of any goto_table", ("backward-goto",),
      _gone_back),
+    (NO_LEARNED_WIDTH, ("too-large",), _learned),
     ("ovs-ofctl takes the digits that a word begins with, and 0 for none",
      ("bad-number", "too-large", "missing-value", "unknown-port"), _digits),
     ("ovs-ofctl takes the low bits of a number that is too large", ("too-large",), _low_bits),
@@ -419,6 +488,7 @@ MENDED: tuple[
     ("ovs-ofctl does not look at a value after a word such as ip", ("unknown-field", "extra-value"),
      _bare),
     ("ovs-ofctl does not look at what follows a packet_type", ("bad-packet-type",), _packet_type),
+    ("ovs-ofctl takes the digits that a word begins with, and 0 for none", ("bad-tlv",), _tlv),
     ("ovs-ofctl cuts the width of a subfield of more than 64 bits", ("too-wide",), _narrowed),
     ("ovs-ofctl does not look at what follows an address in nat(...)",
      ("bad-address", "bad-range", "too-large"), _first_address),
@@ -502,6 +572,7 @@ PRINTED: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 REASONS = frozenset({
     *(why for why, _, _ in MENDED), *(why for why, _ in PRINTED),
-    FORGETS_LISTS, FORGETS_BUCKETS, NO_WIDTH, CRASHES, NOT_TCP, NARROW, NO_ECN, NO_TAG,
+    FORGETS_LISTS, FORGETS_BUCKETS, NO_WIDTH, NO_LEARNED_WIDTH, UNREAD_FLAGS, CRASHES, NOT_TCP,
+    NARROW, NO_ECN, NO_TAG,
 })  # fmt: skip
 """All that there is, as docs/language.md has it."""

@@ -83,10 +83,10 @@ def canonical(kind: str, text: str, protocol: Protocol, *, checked: bool = True)
     return printer.group(parse_group(text, protocol=wanted))
 
 
-def errors(kind: str, text: str, protocol: Protocol) -> list[Diagnostic]:
+def errors(kind: str, text: str, protocol: Protocol, *, checked: bool = True) -> list[Diagnostic]:
     """Return the errors that we find in a text, the first one first."""
     try:
-        canonical(kind, text, protocol)
+        canonical(kind, text, protocol, checked=checked)
     except InputError as error:
         return [d for d in error.diagnostics if d.severity == "error"]
     return []

@@ -38,6 +38,7 @@ MAX_ACTIONS = 4095
 _NO_NEEDS: frozenset[str] = frozenset()
 _MAX_CACHE = 200_000
 _PAREN = re.compile(r"[()]")
+_DIGITS = frozenset("+0123456789")
 
 
 @dataclass(slots=True, eq=False)
@@ -225,7 +226,7 @@ class ActionReader:
         ports = self._ports
         quoted = name[1:-1] if len(name) > 1 and name[0] == name[-1] == '"' else name
         if not item.opened and (
-            quoted in ports or name[:1].isdigit() or name.upper() in RESERVED_PORTS
+            quoted in ports or name[:1] in _DIGITS or name.upper() in RESERVED_PORTS
         ):
             return output_to(item.key, read_port(item.key, ports))
         raise unknown_action(item.key, [*ACTION, *ports])

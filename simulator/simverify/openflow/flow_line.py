@@ -19,14 +19,27 @@ from simverify.openflow.check import Checker
 from simverify.openflow.flow import Flow, FlowStats, Match
 from simverify.openflow.meant import FLAGS, NUMBERS, SELECTING, STATS, unknown_field
 from simverify.openflow.misfits import (
+    OPTIONS,
+    OPTIONS_OCTETS,
     VLAN_TCI,
     masked_tag,
     misplaced,
     odd_tag_of,
     option,
+    option_octets,
+    too_many_octets,
     untagged,
 )
-from simverify.openflow.normal import DECIDING, NEED, Found, Kind, Settler, allowed_bits, kind_of
+from simverify.openflow.normal import (
+    DECIDING,
+    NEED,
+    Found,
+    Kind,
+    Settler,
+    allowed_bits,
+    kind_of,
+    said_of,
+)
 from simverify.openflow.piece import Fault, Item, Piece, single, split
 from simverify.openflow.protocol import ANY, NXM_ANY, OF12_UP, OF13_UP, OXM, TABLE_ID, UNSENT
 from simverify.openflow.reading import read_table
@@ -360,7 +373,8 @@ class FlowReader:
             need = 0
             deciding = False
             for slot, value, mask, _ in placed:
-                if not mask or slot in _HEAVY:
+                option_is_odd = slot in OPTIONS and not 0 < option_octets(placed) <= 4
+                if not mask or slot in _HEAVY or option_is_odd:
                     return None
                 need |= NEED[slot]
                 deciding = deciding or slot in DECIDING
@@ -386,6 +400,7 @@ class FlowReader:
         where: dict[int, Item] = {}
         carried = ANY
         options: set[str] = set()
+        octets = 0
         try:
             for item in split(head):
                 if len(faults) >= _MAX_FAULTS:
@@ -410,11 +425,14 @@ class FlowReader:
                     faults.append(item.fault("duplicate-key", f"{item.key.text} is there twice"))
                 if about_option:
                     options.add(about_option)
+                    octets += option_octets(word)
+                    if octets > OPTIONS_OCTETS:
+                        faults.append(too_many_octets(item, octets))
                 for slot, value, mask, about in word:
                     where[slot] = item
                     if (slot in _HEAVY and mask) or slot in _NEVER_OLD:
                         carried &= NXM_ANY | OXM
-                    _merge(terms, slot, value, mask, about)
+                    said_of(terms, slot, value, mask, about)
         except Fault as fault:
             faults.append(fault)
         actions: ActionList | None = None
@@ -598,10 +616,3 @@ def _table(number: int) -> Attribute:
 def kind_of_match(match: Match) -> Kind:
     """Return what decides which fields a packet of this match has."""
     return kind_of({SLOT_OF[term.field]: (term.value, term.mask) for term in match.terms})
-
-
-def _merge(terms: Found, slot: int, value: int, mask: int, about: int) -> None:
-    old_value, old_mask = terms.pop(slot, (0, 0))
-    mask |= old_mask & ~about
-    if mask:
-        terms[slot] = (old_value & ~about | value, mask)

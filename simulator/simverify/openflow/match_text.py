@@ -34,6 +34,7 @@ for _word, _pairs in SHORTHANDS.items():
         _WORD.setdefault((_pairs[0][1], _proto), _word)
 
 _DL_TYPE, _NW_PROTO = SLOT["dl_type"], SLOT["nw_proto"]
+_PRESENT_FIELD = STORAGE[SLOT["tun_metadata_present"].index]
 _DL_TYPE_FIELD = STORAGE[_DL_TYPE.index]
 _NW_PROTO_FIELD = STORAGE[_NW_PROTO.index]
 _RECIRC_FIELD = STORAGE[SLOT["recirc_id"].index]
@@ -164,8 +165,14 @@ def _packet_type(term: Term) -> str:
     return f"packet_type={write_packet_type(term.value)}"
 
 
-def _present(term: Term) -> str:
-    return ",".join(f"tun_metadata{i}" for i in range(64) if term.mask >> i & 1)
+def _with_present(words: list[str], at: int, term: Term) -> list[str]:
+    """Return words with those for options that have to be there, in order among the others."""
+    end = at
+    while end < len(words) and words[end].startswith("tun_metadata"):
+        end += 1
+    present = [f"tun_metadata{i}" for i in range(64) if term.mask >> i & 1]
+    options = sorted(words[at:end] + present, key=lambda word: int(word[12:].partition("=")[0]))
+    return [*words[:at], *options, *words[end:]]
 
 
 _SPECIAL: dict[str, Callable[[Term], str]] = {
@@ -174,7 +181,6 @@ _SPECIAL: dict[str, Callable[[Term], str]] = {
     "mpls_lse0": _mpls,
     "nw_frag": lambda term: f"nw_frag={write_frag(term.value, term.mask)}",
     "packet_type": _packet_type,
-    "tun_metadata_present": _present,
     "nsh_flags": _nsh_flags,
     "nsh_spi": _nsh_context("nsh_spi"),
     **{f"nsh_c{i}": _nsh_context(f"nsh_c{i}") for i in range(1, 5)},
@@ -242,6 +248,7 @@ class MatchWriter:
         late_proto: Term | None = None
         known = self._words
         recirculated = False
+        options = None
         for term in match.terms:
             field = term.field
             if field is _PACKET_TYPE_FIELD and not term.value:
@@ -253,6 +260,9 @@ class MatchWriter:
                 recirculated = False
                 if _INDEX[field] != _PACKET_TYPE and _is_ethernet(match):
                     found.append("eth")
+            if field is _PRESENT_FIELD:
+                options = len(found), term
+                continue
             if field is _DL_TYPE_FIELD:
                 word = _WORD.get((term.value, None))
                 if word is None:
@@ -281,7 +291,7 @@ class MatchWriter:
             found.append(_WRITERS[_DL_TYPE.index](late_type))
         if late_proto is not None:
             found.append(f"nw_proto={late_proto.value}")
-        return found
+        return found if options is None else _with_present(found, *options)
 
     def _proto(self, match: Match, term: Term, found: list[str]) -> Term | None:
         """Turn `ip` and a protocol into `tcp` and the like; else keep it for later."""

@@ -13,14 +13,42 @@ from simverify.packet.fields import FIELD, MATCH_FIELDS, SLOT, SLOTS, STORAGE
 
 if TYPE_CHECKING:
     from simverify.openflow.flow import Match
+    from simverify.openflow.words import Placed
 
 VLAN_TCI = SLOT["vlan_tci"].index
+_PRESENT = SLOT["tun_metadata_present"].index
 
 
 def option(item: Item) -> str:
     """Return the tunnel's option that a word of a match is about, which it may be about once."""
     found = FIELD.get(item.key.text.partition("[")[0])
     return found.name if found is not None and found.name.startswith("tun_metadata") else ""
+
+
+OPTIONS_OCTETS = 256
+"""How many octets of a tunnel's options a match has room for."""
+OPTIONS = {slot.index for slot in SLOTS if slot.name.startswith("tun_metadata")}
+
+
+def option_octets(word: Placed) -> int:
+    """Return how many octets of a tunnel's option a word of a match speaks of.
+
+    Source: measured on ovs-ofctl 3.1, which knows no lengths of options: from the first bit of
+    the mask on, or of the value where there is no mask.
+    """
+    octets = 0
+    for slot, value, mask, _ in word:
+        if slot in OPTIONS and slot != _PRESENT:
+            said = value if mask == STORAGE[slot].all_ones else mask
+            octets += (said.bit_length() + 7) // 8
+    return octets
+
+
+def too_many_octets(item: Item, octets: int) -> Fault:
+    """Return the fault of a word with which the tunnel's options of a match are too long."""
+    message = f"the tunnel's options up to here have {octets} octets"
+    advice = f"a match has room for {OPTIONS_OCTETS}: match on fewer, or on fewer bits"
+    return item.fault("too-many-octets", message, advice)
 
 
 def untagged(match: Match) -> bool:

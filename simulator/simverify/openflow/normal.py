@@ -183,6 +183,30 @@ _ICMP = {
     SLOT["tp_src"].index: SLOT["icmp_type"].index,
     SLOT["tp_dst"].index: SLOT["icmp_code"].index,
 }
+_TWIN = {
+    one: other
+    for pairs in (_ARP, _ND, _ND_OPTIONS, _ICMP)
+    for one, other in [*pairs.items(), *((new, old) for old, new in pairs.items())]
+}
+"""Slots that Open vSwitch keeps in the place of another, and the other."""
+
+
+def said_of(found: Found, slot: int, value: int, mask: int, about: int) -> None:
+    """Add what a word says of some bits of a slot; the other bits stay as they are.
+
+    They do so as well where a word before has said them of another slot in the same place.
+    """
+    other = _TWIN.get(slot)
+    ones = (1 << SLOTS[slot].width) - 1
+    if other in found and about != ones:
+        kept, kept_mask = found.pop(other)
+        found[slot] = kept, kept_mask if SLOTS[other].width == SLOTS[slot].width else ones
+    old_value, old_mask = found.pop(slot, (0, 0))
+    mask |= old_mask & ~about
+    if mask:
+        found[slot] = (old_value & ~about | value, mask)
+
+
 _REFUSED = {slot.index for slot in SLOTS if slot.name.startswith(("nsh_", "ct_nw", "ct_ipv6"))}
 
 

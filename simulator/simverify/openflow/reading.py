@@ -87,8 +87,9 @@ def read_table(piece: Piece, tables: Mapping[str, int], largest: int = 254) -> i
     name = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
     if name in tables:
         return tables[name]
-    if name[:1].isdigit():
-        number = read_decimal(piece, 32, "a table")
+    signed = text[:1] == "+" and text[1:2].isdigit()
+    if name[:1].isdigit() or signed:
+        number = read_decimal(piece.cut(1) if signed else piece, 32, "a table")
         if number > largest:
             raise piece.fault(
                 "unknown-table", f"there is no table {text}", f"tables are 0 to {largest}"

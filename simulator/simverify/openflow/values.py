@@ -133,8 +133,9 @@ def read_port(piece: Piece, ports: Mapping[str, int]) -> int:
     reserved = RESERVED_PORTS.get(text.upper())
     if reserved is not None:
         return reserved
-    if text.isascii() and text.isdigit():
-        number = int(text) if len(text) < 20 else 1 << 64
+    digits = text.removeprefix("+")
+    if digits.isascii() and digits.isdigit():
+        number = int(digits) if len(digits) < 20 else 1 << 64
         if number <= OFPP_NONE:
             return number
         if 0xFFFFFF00 <= number <= 0xFFFFFFFF:

@@ -150,9 +150,9 @@ def read_word(key: Piece, value: Piece, given: bool, ports: Mapping[str, int]) -
     field = MATCH_FIELDS.get(name)
     if field is None:
         return None
+    if not value and name.startswith("tun_metadata"):
+        return present(field)
     if not given:
-        if name.startswith("tun_metadata"):
-            return present(field)
         raise key.fault("missing-value", f"{name} needs a value", f"write {name}=...")
     number, mask = read_value(field, value, ports, loose=True)
     if mask:
