@@ -88,7 +88,8 @@ class Generator:
     def meter(self) -> str:
         """Return the text of a meter, as add-meter takes it."""
         choose = self.random
-        words = [f"meter={self.number((1 << choose.randrange(1, 16)) - 2)}"]
+        least = 0 if self.off() else 1
+        words = [f"meter={self.number((1 << choose.randrange(2, 16)) - 2, least)}"]
         words.append(choose.choice(["kbps", "pktps"]))
         burst = choose.random() < 0.5
         if burst and not self.off():
@@ -100,16 +101,18 @@ class Generator:
         comma = choose.choice([",", ",", " ", ", "])
         bands = []
         for _ in range(choose.choice([1, 1, 1, 2, 3])):
-            band = ["type=drop", f"rate={self.number((1 << choose.randrange(1, 33)) - 1)}"]
+            rate = self.number((1 << choose.randrange(1, 33)) - 1, least)
+            band = ["type=drop", f"rate={rate}"]
             if burst or self.off():
-                band.append(f"burst_size={self.number((1 << choose.randrange(1, 33)) - 1)}")
+                size = self.number((1 << choose.randrange(1, 33)) - 1, least)
+                band.append(f"burst_size={size}")
             bands.append(choose.choice([",", " "]).join(band))
         word = choose.choice(["bands=", "bands=", "band="])
         return self._spoil(comma.join([*words, word + ",".join(bands)]))
 
-    def number(self, top: int) -> str:
-        """Return a number up to `top`, in decimal or hexadecimal digits."""
-        value = self.random.randrange(top + 1)
+    def number(self, top: int, least: int = 0) -> str:
+        """Return a number from `least` up to `top`, in decimal or hexadecimal digits."""
+        value = self.random.randrange(least, top + 1)
         return f"{value:#x}" if self.random.random() < 0.5 else f"{value}"
 
     def _match(self) -> list[str]:

@@ -262,11 +262,64 @@ packet_type=(1,0x800),nw_proto=1,icmp_type=3,actions=drop
 ct_nw_proto=0,actions=drop
 ct_nw_proto=6,actions=drop
 ip,ct_state=+trk+est,ct_nw_proto=0,ct_tp_src=0,actions=drop
+arp,arp_spa=10.0.0.1,nw_src[0..7]=5,actions=drop
+arp,nw_src[0..7]=5,arp_spa=10.0.0.1,actions=drop
+arp,arp_spa=10.0.0.1,nw_src[0..7]=5,arp_spa[8..15]=6,actions=drop
+arp,nw_src=10.0.0.0/24,arp_spa[0..7]=5,actions=drop
+ip,arp_spa=10.0.0.1,nw_src[0..7]=5,actions=drop
+icmp6,icmp_type=136,tp_src[7..15]=1,actions=drop
+icmp6,icmp_type=136,NXM_OF_UDP_SRC[7..15]=289,actions=drop
+icmp,icmp_type=8,tp_src[0..1]=1,actions=drop
+icmp,icmp_type=8,tp_src[7..15]=1,actions=drop
+tcp,icmp_type=8,tp_src[0..1]=1,actions=drop
+icmp6,icmp_type=135,icmp_code=0,nd_sll=1:2:3:4:5:6,arp_sha[0..7]=1,actions=drop
+icmp6,icmp_type=136,icmp_code=0,nd_options_type=2,tcp_flags[0..2]=1,actions=drop
+tcp,nd_options_type=2,tcp_flags[0..2]=1,actions=drop
 tun_metadata0,tun_metadata0,actions=drop
+tun_metadata4=1,tun_metadata4,actions=drop
+tun_metadata4,tun_metadata4[100]=1,actions=drop
+tun_metadata4=,tun_metadata4,actions=drop
 NXM_NX_TUN_METADATA0[]=4,tun_metadata0=5,actions=drop
 """
 
+LONG_OPTIONS = """
+tun_metadata1[991]=1,tun_metadata2[991]=1,tun_metadata3[63]=1,actions=drop
+tun_metadata1[991]=1,tun_metadata2[991]=1,tun_metadata3[64]=1,actions=drop
+tun_metadata3[63]=1,tun_metadata1[991]=1,tun_metadata2[991]=1,tun_metadata4,actions=drop
+tun_metadata3[63]=1,tun_metadata1[991]=1,tun_metadata2[991]=1,tun_metadata4=0,actions=drop
+tun_metadata3[63]=1,tun_metadata1[991]=1,tun_metadata2[991]=1,tun_metadata4=0x001,actions=drop
+tun_metadata1=1/0xff0000,tun_metadata2[991]=1,tun_metadata3[991]=1,tun_metadata4[39]=1,actions=drop
+tun_metadata1=1/0xff000000,tun_metadata2[991]=1,tun_metadata3[991]=1,tun_metadata4[39]=1,actions=drop
+"""
+
+SIGNS = """
+table=+18,actions=+5
+table=+012,actions=goto_table:+19
+table=++18,actions=drop
+table=+0x12,actions=drop
+table=+256,actions=drop
+table=+,actions=drop
+in_port=+5,actions=output:+65534
+in_port=+012,actions=set_field:+5->in_port
+in_port=+0x12,actions=drop
+in_port="+5",actions=drop
+actions=resubmit(+1,+18)
+actions=resubmit(,+256)
+actions=enqueue:+1:5
+actions=bundle(eth_src,0,hrw,ofport,members:+7,Local)
+actions=learn(table=+18)
+actions=+4294967294
+actions=+LOCAL
+actions=++1
+actions=+
+"""
+
 PRINTED_SHORT = """
+tun_metadata1=1,tun_metadata4,actions=drop
+tun_metadata4,tun_metadata1=1,tun_metadata3[9]=0,actions=drop
+tun_metadata4=0/0,tun_metadata5=1,ip,actions=drop
+tun_metadata1=,ip,actions=drop
+recirc_id=1,tun_metadata1,tun_metadata0=5,dl_type=0x1234,nw_proto=6,actions=drop
 tun_erspan_ver=0,actions=drop
 tun_erspan_ver=1,tun_erspan_idx=0x5/0xff,actions=drop
 tun_erspan_ver=2,tun_erspan_dir=0,tun_erspan_hwid=1/1,actions=drop
@@ -356,7 +409,7 @@ def test_each_group_is_taken_or_refused_as_ovs_ofctl_does() -> None:
     "texts",
     [
         VLAN_TAGS, CONNECTIONS, LEARNED, MASKS_AND_VALUES, ONE_PLACE_FOR_TWO, PRINTED_SHORT,
-        TAGS_BY_VERSION,
+        TAGS_BY_VERSION, LONG_OPTIONS, SIGNS,
     ],
 )  # fmt: skip
 def test_each_flow_is_taken_or_refused_as_ovs_ofctl_does(texts: str) -> None:

@@ -22,7 +22,7 @@ from simverify.openflow.meaning import one_form
 from simverify.text import InputError
 from tests.openflow.differential import compare, texts
 from tests.openflow.generate import Generator
-from tests.openflow.oddities import reason
+from tests.openflow.oddities import FORGETS_BUCKETS, NO_LEARNED_WIDTH, UNREAD_FLAGS, reason
 
 _UNREAD = {"not-maskable", "no-usable-protocol", "unknown-field", "bad-prefix"}
 """What ovs-ofctl prints and does not read again."""
@@ -36,6 +36,34 @@ def test_generated_texts_are_read_as_ovs_ofctl_reads_them() -> None:
     differences = list(compare(texts(seed=2024, count=900)))
     assert [str(d) for d in differences if reason(d) is None] == []
     assert len(differences) < 20
+
+
+@pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="openvswitch-common is not installed")
+@pytest.mark.parametrize(
+    ("why", "job"),
+    [
+        (NO_LEARNED_WIDTH,
+         "flow OpenFlow13 actions=learn(eth_type=0x8847,mpls_label=0x300dc9,mpls_bos=3)"),
+        (UNREAD_FLAGS,
+         "group OpenFlow15 group_id=1,type=select,selection_method=hash,fields(ct_state=new|rpl),"
+         "bucket=drop"),
+        ("of a field without masks ovs-ofctl matches all bits, where some are given",
+         "flow OpenFlow13 in_port=LOCAL,in_port_oxm[0..3]=3,actions=drop"),
+        ("ovs-ofctl cuts a port that stands for an ICMP type",
+         "flow OpenFlow10 tcp,NXM_OF_TCP_DST[11]=1,ip_proto=1,actions=drop"),
+        ("in a bucket ovs-ofctl queues for any port",
+         "group OpenFlow13 group_id=1,type=all,bucket=clone(enqueue:CONTROLLER:26),output:2"),
+        ("ovs-ofctl closes parentheses at the end of a text",
+         "flow OpenFlow15 arp,actions=write_actions(ALL,group:0x192e9b"),
+        (FORGETS_BUCKETS,
+         "group OpenFlow13 group_id=1,type=all,bucket=meter:15,bucket=output:tun_ipv6_src[]"),
+    ],
+)  # fmt: skip
+def test_what_ovs_ofctl_reads_otherwise_has_its_reason(why: str, job: str) -> None:
+    """Each is a difference, and the reason for it can be shown."""
+    kind, protocol, text = job.split(" ", 2)
+    version = next(name for name in PROTOCOLS if name == protocol)
+    assert [reason(one) for one in compare([(kind, text, version)])] == [why]
 
 
 def test_the_generator_makes_valid_and_invalid_texts() -> None:
