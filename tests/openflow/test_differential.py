@@ -96,6 +96,19 @@ def test_printing_and_reading_a_flow_gives_the_same_flow(seed: int) -> None:
     assert printer.flow(again) == printer.flow(flow)
 
 
+def test_a_match_on_ethernet_alone_is_kept() -> None:
+    """ovs-ofctl does not print packet_type=(0,0), though not every packet has it."""
+    flow = parse_flow("packet_type=(0,0),reg0=1,actions=drop")
+    assert parse_flow(Printer("OpenFlow15", keep=True).flow(flow)).match == flow.match
+
+
+@pytest.mark.parametrize("bits", ["[0]=0", "[0]=1", "[1]=0", "[1]=1", "[0..1]=2", "[0..1]=3"])
+def test_bits_of_a_fragment_are_kept(bits: str) -> None:
+    """ovs-ofctl prints nw_frag=later for the second bit alone; what loses nothing does not."""
+    flow = parse_flow(f"ip,nw_frag{bits},actions=drop")
+    assert parse_flow(Printer("OpenFlow15", keep=True).flow(flow)).match == flow.match
+
+
 @settings(max_examples=150, deadline=None)
 @given(seed=seeds, protocol=st.sampled_from(PROTOCOLS))
 def test_the_canonical_form_is_its_own(seed: int, protocol: Protocol) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simverify.openflow.values import (
+    FRAGS,
     hexadecimal,
     write_flags,
     write_frag,
@@ -34,6 +35,7 @@ for _word, _pairs in SHORTHANDS.items():
         _WORD.setdefault((_pairs[0][1], _proto), _word)
 
 _DL_TYPE, _NW_PROTO = SLOT["dl_type"], SLOT["nw_proto"]
+_FRAG = SLOT["nw_frag"].index
 _PRESENT_FIELD = STORAGE[SLOT["tun_metadata_present"].index]
 _DL_TYPE_FIELD = STORAGE[_DL_TYPE.index]
 _NW_PROTO_FIELD = STORAGE[_NW_PROTO.index]
@@ -251,7 +253,7 @@ class MatchWriter:
         options = None
         for term in match.terms:
             field = term.field
-            if field is _PACKET_TYPE_FIELD and not term.value:
+            if field is _PACKET_TYPE_FIELD and not term.value and not self._keep:
                 # which Open vSwitch does not print
                 continue
             if field is _RECIRC_FIELD:
@@ -309,6 +311,10 @@ class MatchWriter:
             raise ValueError(message)
         if index == _VLAN and self._minor >= 2 and (term.value, term.mask) == (0, 0xFFFF):
             return "vlan_tci=0x0000/0x1fff"
+        if self._keep and index == _FRAG and (term.value, term.mask) not in FRAGS.values():
+            # Of what stands here, ovs-ofctl prints a word that says more.
+            first = term.mask & -term.mask
+            return f"nw_frag[{first >> 1}..{term.mask >> 1}]={term.value // first}"
         if self._keep and term.field.match_name in PRINTED_ONLY:
             return "tun_" + _WRITERS[index](term)
         if index in _PORTS:
