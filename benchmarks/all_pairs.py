@@ -1,9 +1,10 @@
 """All pairs of a Node: every request of every endpoint, and every answer, by protocol.
 
-    python -m benchmarks.all_pairs [antrea-agent/node] [--pods]
+    python -m benchmarks.all_pairs [antrea-agent/node | controllers/ovn-g2-medium] [--pods]
 
-Reads the recorded Node below SIMVERIFY_SHARED (default: ../shared), prints JSON: seconds of the
-processor for reading and for each protocol, pairs that reach and that are answered, peak memory.
+Reads the recorded Node, or the chassis of OVN, below SIMVERIFY_SHARED (default: ../shared), prints
+JSON: seconds of the processor for reading and for each protocol, pairs that reach and that are
+answered, peak memory.
 `--pods` leaves out the gateway and the tunnel, behind which any address may be.
 """
 
@@ -17,30 +18,32 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.corpora.all_pairs import write_node
+from tests.corpora.all_pairs import write_chassis, write_node
 
 from simverify.network import Machine
 from simverify.proof.endpoints import endpoints_of, read_endpoints
-from simverify.proof.pairs import PROTOCOLS, all_pairs, order_variables, receivers_of
+from simverify.proof.pairs import JOIN_FROM, PROTOCOLS, all_pairs, order_variables, receivers_of
 from simverify.session import Overrides, load
-from simverify.session.network import LARGE_SPACE
+from simverify.session.network import LARGE_SPACE, headers_of
 from simverify.space import Space
 
 
 def measure(node: Path, *, pods: bool) -> dict[str, object]:
     """Return the figures of one Node."""
     with tempfile.TemporaryDirectory() as folder:
-        network_file, endpoint_file = write_node(node, Path(folder))
+        write = write_node if (node / "ports.csv").exists() else write_chassis
+        network_file, endpoint_file = write(node, Path(folder))
         began = time.process_time()
         network = load(network_file, Overrides(order="file"))
-        rows = read_endpoints(endpoint_file).rows
-        endpoints = endpoints_of(rows, network.topology)
+        file = read_endpoints(endpoint_file)
+        endpoints = endpoints_of(file.rows, network.topology)
+        within = None if file.requests is None else headers_of(file.requests)
         if pods:
             endpoints = tuple(e for e in endpoints if e.prefixes is not None)
         space = Space(LARGE_SPACE)
-        order_variables(space)
+        order_variables(space, len({endpoint.switch for endpoint in endpoints}))
         receivers = receivers_of(endpoints)
-        machine = Machine(network.topology, "file", space=space, receivers=receivers)
+        machine = Machine(network.topology, "file", JOIN_FROM, space, receivers=receivers)
         machine.bridges(join_from=machine.join_from)
         figures: dict[str, object] = {
             "node": node.name,
@@ -49,7 +52,7 @@ def measure(node: Path, *, pods: bool) -> dict[str, object]:
         }
         for protocol in PROTOCOLS:
             since = time.process_time()
-            (matrix,) = all_pairs(machine, endpoints, (protocol,))
+            (matrix,) = all_pairs(machine, endpoints, (protocol,), within)
             taken = time.process_time() - since
             pairs = [matrix.pair(a, b) for a in matrix.senders for b in matrix.receivers]
             figures[protocol] = {

@@ -48,6 +48,8 @@ _DATA_BITS = 160
 _CHOICE_BITS = 32
 """Room for what decides the buckets of groups."""
 PORT_BITS = 16
+JOIN_FROM = 2
+"""Flows of one shape from which joining them pays where all packets of all endpoints run."""
 _TUNNEL = tuple(slot.index for slot in SLOTS if slot.name.startswith("tun_"))
 _TUNNEL_ENDS = tuple(SLOT[name].index for name in ("tun_id", "tun_src", "tun_dst"))
 _PLACE = {slot: place for place, slot in enumerate(LEAVING)}

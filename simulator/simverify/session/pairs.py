@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from simverify.network import Machine
 from simverify.proof.endpoints import endpoints_of, read_endpoints
-from simverify.proof.pairs import PROTOCOLS, all_pairs, order_variables, receivers_of
+from simverify.proof.pairs import JOIN_FROM, PROTOCOLS, all_pairs, order_variables, receivers_of
 from simverify.proof.standing import Standing
 from simverify.session.network import LARGE_SPACE, Network, headers_of, load
 from simverify.space import Space
@@ -145,7 +145,8 @@ def _prepared(
     endpoints = endpoints_of(file.rows, topology)
     space = Space(LARGE_SPACE)
     order_variables(space, len({endpoint.switch for endpoint in endpoints}))
-    machine = Machine(topology, network.order, space=space, receivers=receivers_of(endpoints))
+    receivers = receivers_of(endpoints)
+    machine = Machine(topology, network.order, JOIN_FROM, space, receivers=receivers)
     within = None if file.requests is None else headers_of(file.requests)
     return network, endpoints, machine, within
 
