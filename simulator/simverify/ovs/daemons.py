@@ -19,6 +19,8 @@ from simverify.ovs.unixctl import OvsError
 
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _START_S = 20.0
+_ATTEMPTS = 5
+_NOT_OPENED = "failed to open socket (Broken pipe)"
 _COMMAND_S = 60.0
 _LONGEST_DIRECTORY = 70
 """A unix socket's path ends at 107 bytes; behind the directory stands a bridge's name."""
@@ -79,22 +81,28 @@ class Daemons:
             OvsError: it failed; the message is its own.
         """
         command = [self._programs[program], *arguments]
-        try:
-            done = subprocess.run(
-                command,
-                input=text,
-                capture_output=True,
-                text=True,
-                env=self._environment(),
-                timeout=_COMMAND_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise OvsError(f"{program} {arguments[0]}: no answer in {_COMMAND_S:.0f} s") from error
-        if done.returncode:
+        for attempt in range(_ATTEMPTS):
+            try:
+                done = subprocess.run(
+                    command,
+                    input=text,
+                    capture_output=True,
+                    text=True,
+                    env=self._environment(),
+                    timeout=_COMMAND_S,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired as error:
+                message = f"{program} {arguments[0]}: no answer in {_COMMAND_S:.0f} s"
+                raise OvsError(message) from error
+            if not done.returncode:
+                return done.stdout
             said = done.stderr.strip() or done.stdout.strip()
-            raise OvsError(f"{program} {' '.join(arguments)}: {said or done.returncode}")
-        return done.stdout
+            if _NOT_OPENED not in said:
+                break
+            # a busy switch turns connections away: nothing was asked of it yet
+            time.sleep(0.1 * (attempt + 1))
+        raise OvsError(f"{program} {' '.join(arguments)}: {said or done.returncode}")
 
     def log(self, lines: int = 10) -> str:
         """Return the last lines of the switch's log."""
