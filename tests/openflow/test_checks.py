@@ -282,6 +282,20 @@ tun_metadata4=,tun_metadata4,actions=drop
 NXM_NX_TUN_METADATA0[]=4,tun_metadata0=5,actions=drop
 """
 
+CARRIED_BY_WORD = """
+tcp,icmpv6_type=1,vlan_tci=0x2c0f,actions=drop
+tcp,icmp_type=1,vlan_tci=0x2c0f,actions=drop
+in_port_oxm=1,vlan_tci=0x2c0f,actions=drop
+reg0=5,reg0=0/0,vlan_tci=0x2c0f,actions=drop
+reg0=0/0,vlan_tci=0x2c0f,actions=drop
+tcp,sctp_src=5,vlan_tci=0x2c0f,actions=drop
+dl_src=1:2:3:4:5:6/1:0:0:0:0:0,dl_src=1:2:3:4:5:6,vlan_tci=0x2c0f,actions=drop
+ip,nw_src=1.2.3.4/1.0.0.4,nw_src=1.2.3.4,vlan_tci=0x2c0f,actions=drop
+vlan_tci=5/0xfff,vlan_tci=0x2c0f,actions=drop
+ip,nw_ecn=1,nw_tos=4,vlan_tci=0x2c0f,actions=drop
+vlan_vid=0x1005,vlan_tci=0x2c0f,actions=drop
+"""
+
 LONG_OPTIONS = """
 tun_metadata1[991]=1,tun_metadata2[991]=1,tun_metadata3[63]=1,actions=drop
 tun_metadata1[991]=1,tun_metadata2[991]=1,tun_metadata3[64]=1,actions=drop
@@ -409,7 +423,7 @@ def test_each_group_is_taken_or_refused_as_ovs_ofctl_does() -> None:
     "texts",
     [
         VLAN_TAGS, CONNECTIONS, LEARNED, MASKS_AND_VALUES, ONE_PLACE_FOR_TWO, PRINTED_SHORT,
-        TAGS_BY_VERSION, LONG_OPTIONS, SIGNS,
+        TAGS_BY_VERSION, LONG_OPTIONS, SIGNS, CARRIED_BY_WORD,
     ],
 )  # fmt: skip
 def test_each_flow_is_taken_or_refused_as_ovs_ofctl_does(texts: str) -> None:
@@ -435,6 +449,7 @@ def test_fields_without_a_name_in_openflow_are_not_written(field: str) -> None:
         "write_actions(output:2)", "output:1,write_actions(output:2)", "output:1,clear_actions",
         "set_field:1:2:3:4:5:6/ff:ff:00:00:00:00->eth_src", "set_field:5/0xff->tcp_dst",
         "clone(set_field:10.0.0.0/8->ip_dst)", "set_field:5/0xff->reg0", "load:5->tcp_dst[0..7]",
+        "push_vlan:0x8100,clone(output:1)", "meter:1,clone(output:1),output:2",
         "set_field:1:2:3:4:5:6->eth_src", "output:1,goto_table:3", "clone(set_field:80->tcp_dst)",
     ],
 )  # fmt: skip

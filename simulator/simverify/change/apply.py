@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from simverify.openflow.actions import Actions
     from simverify.openflow.commands import Argument, Command
+    from simverify.openflow.flow import Flow
     from simverify.openflow.mods import FlowModCommand, GroupModCommand, Mod
     from simverify.openflow.parse import Parsed
     from simverify.openflow.protocol import Protocol
@@ -144,7 +145,9 @@ class _Application:
                 origin=_origin(command.text),
             )
             self._note_left_out(flow.actions, command, command.text.span)
-            pipeline.add_flow(sent_flow(flow, _protocol(command)))
+            flow = sent_flow(flow, _protocol(command))
+            _refuse_lost(flow, command)
+            pipeline.add_flow(flow)
             return
         mod = parse_flow_mod(text, _flow_command(command), ports=ports, protocol=_alone(command))
         mod = replace(mod, flow=replace(mod.flow, origin=_origin(command.text)))
@@ -228,10 +231,8 @@ class _Application:
             self._note_left_out(mod.flow.actions, command, mod.span)
         openflow10 = _protocol(command) == "OpenFlow10"
         changed = _sent(_allowed(mod, command), command)
-        lost = lost_in_10(changed.flow.actions) if isinstance(changed, FlowMod) else None
-        if openflow10 and lost is not None:
-            advice = "run ovs-ofctl with -O OpenFlow13, or later"
-            raise _error("lost", f"{lost}: the switch gets another flow", command.span, advice)
+        if isinstance(changed, FlowMod):
+            _refuse_lost(changed.flow, command)
         warnings = apply_mod(pipeline, changed, openflow10=openflow10)
         self.warnings.extend(relocate(warning) for warning in warnings)
 
@@ -277,6 +278,18 @@ def _error(code: str, message: str, span: Span, advice: str | None = None) -> In
     return InputError([relocate(Diagnostic("error", code, message, span, advice))])
 
 
+def _refuse_lost(flow: Flow, command: FlowCommand | GroupCommand | FileCommand) -> None:
+    """Refuse a flow of which OpenFlow 1.0 carries a part alone.
+
+    Raises:
+        InputError: it would.
+    """
+    lost = lost_in_10(flow.actions) if _protocol(command) == "OpenFlow10" else None
+    if lost is not None:
+        advice = "run ovs-ofctl with -O OpenFlow13, or later"
+        raise _error("lost", f"{lost}: the switch gets another flow", command.span, advice)
+
+
 def _allowed(mod: Mod, command: FlowCommand | GroupCommand | FileCommand) -> Mod:
     """Return a request as --may-create has it."""
     if isinstance(mod, GroupMod) and mod.command == "modify" and command.options.may_create:
@@ -298,8 +311,8 @@ def _protocol(command: FlowCommand | GroupCommand | FileCommand) -> Protocol:
 
 def _alone(command: FlowCommand | GroupCommand | FileCommand) -> Protocol | None:
     """Return the version that has to carry a request, if it is one alone."""
-    several = "," in (command.options.protocols or "")
-    return None if several else _protocol(command)
+    said = {name.strip().lower() for name in (command.options.protocols or "").split(",")}
+    return None if len(said) > 1 else _protocol(command)
 
 
 def _sent(mod: Mod, command: FlowCommand | GroupCommand | FileCommand) -> Mod:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, assert_never
 from simverify.openflow import actions as ofp
 from simverify.openflow.flow import Match, Term
 from simverify.openflow.protocol import ANY, NXM_ANY, OF10_ANY, OF11, OXM
+from simverify.packet.fields import FIELD, STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from simverify.openflow.actions import Actions
+    from simverify.openflow.words import Placed
     from simverify.packet.fields import Field, Older
 
 
@@ -87,6 +89,24 @@ def term_formats(term: Term) -> int:
     return usable | (OF10_ANY if old else 0) | (OF11 if newer else 0)
 
 
+def word_formats(name: str, word: Placed) -> int:
+    """Return the formats that can carry one word of a match, whatever others say after it.
+
+    Args:
+        name: the field's name, or a shorthand.
+        word: what it says.
+    """
+    usable = ANY
+    for slot, value, mask, _ in word:
+        if mask:
+            usable &= term_formats(Term(STORAGE[slot], value, mask))
+    field = FIELD.get(name.partition("[")[0])
+    if field is not None and any(mask for _, _, mask, _ in word):
+        usable &= ~(OF10_ANY if field.of10 == "no" else 0)
+        usable &= ~(OF11 if field.of11 == "no" else 0)
+    return usable
+
+
 def _can(older: Older, field: Field, mask: int) -> bool:
     match older:
         case "no":
@@ -120,6 +140,9 @@ def lost_in_10(actions: Actions) -> str | None:
                 return "write_actions is left out in OpenFlow 1.0"
             case ofp.ClearActions():
                 return "clear_actions is left out in OpenFlow 1.0"
+            case ofp.PushVlan() | ofp.Meter():
+                word = "meter" if isinstance(action, ofp.Meter) else "push_vlan"
+                return f"OpenFlow 1.0 has no {word}, and leaves it out beside a clone(...)"
             case ofp.SetField(field, _, mask) if field.name in MODS and mask != field.all_ones:
                 return f"OpenFlow 1.0 writes {field.name} whole, without the mask"
             case ofp.Clone(inner):

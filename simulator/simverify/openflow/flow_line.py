@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_list import ActionList, ActionReader, moved
 from simverify.openflow.action_table import ACTION
-from simverify.openflow.carried import match_formats, odd_tag, sent
+from simverify.openflow.carried import match_formats, odd_tag, sent, word_formats
 from simverify.openflow.check import Checker
 from simverify.openflow.flow import Flow, FlowStats, Match
 from simverify.openflow.meant import FLAGS, NUMBERS, SELECTING, STATS, unknown_field
@@ -428,6 +428,7 @@ class FlowReader:
                     octets += option_octets(word)
                     if octets > OPTIONS_OCTETS:
                         faults.append(too_many_octets(item, octets))
+                carried &= word_formats(item.key.text, word)
                 for slot, value, mask, about in word:
                     where[slot] = item
                     if (slot in _HEAVY and mask) or slot in _NEVER_OLD:
