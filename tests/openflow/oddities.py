@@ -130,7 +130,8 @@ def _printed(difference: Difference, ours: str) -> str | None:
 def _forgotten(difference: Difference, text: str, steps: int) -> str | None:
     """Return the reason, where ovs-ofctl forgot what the version cannot carry."""
     if difference.kind == "flow":
-        why = FORGETS_LISTS if _NESTED.search(text) else NOT_TCP if _SIX.search(text) else None
+        lists = _NESTED.search(difference.text)
+        why = FORGETS_LISTS if lists else NOT_TCP if _SIX.search(text) else None
     else:
         why = FORGETS_BUCKETS if _BUCKETS.search(text) else None
     if why is None:
@@ -138,7 +139,7 @@ def _forgotten(difference: Difference, text: str, steps: int) -> str | None:
     if difference.protocol == "OpenFlow10":
         text = _EMPTY.sub(r"\1drop", _NOT_IN_10.sub("", text))
     elif difference.protocol == "OpenFlow13" and difference.kind == "group":
-        text = _METER.sub(_meter_in_13, text)
+        text = _BUCKET_ID.sub("", _METER.sub(_meter_in_13, text))
     return None if _explain(difference, text, steps - 1, checked=False) is None else why
 
 
@@ -179,6 +180,7 @@ NO_WIDTH = "ovs-ofctl does not look at the width of a tun_erspan field"
 _EMPTY = re.compile(
     r"((?:bucket|actions?)=(?:(?:weight|bucket_id|watch_\w+)[:=]\w+,)*),*(?=[, ]*bucket=|$)"
 )
+_BUCKET_ID = re.compile(r"bucket_id[:=]\w+,*(?!\s*bucket)")
 _METER = re.compile(r"meter:(\w+)")
 NOT_TCP = "ovs-ofctl takes arp_op=6 for TCP, at fin_timeout"
 FORGETS_LISTS = "at a list within an action ovs-ofctl forgets what the version cannot carry"
@@ -305,6 +307,7 @@ def _token(text: str, at: int) -> tuple[int, int]:
 def _without(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:
     start, end = _token(text, _span(error)[0])
     yield text[:start] + text[end:].lstrip(",")
+    yield re.sub(r"(?<=\w)[:=](?=[,)])", "", text)
 
 
 def _bare(_: Difference, text: str, error: Diagnostic) -> Iterator[str]:

@@ -307,6 +307,14 @@ tun_metadata1=1/0xff000000,tun_metadata2[991]=1,tun_metadata3[991]=1,tun_metadat
 """
 
 SIGNS = """
+xxreg1=-0x3ca8af9f9466072a84f307bc39032a5,actions=drop
+xxreg1=+0x3ca8af9f9466072a84f307bc39032a5,actions=drop
+xxreg1=-0xffffffffffffffff,actions=drop
+xxreg1=-0x10000000000000000,actions=drop
+xxreg1=+0xffffffffffffffff,actions=drop
+reg0=-017,actions=drop
+reg0=+017,actions=drop
+xreg0=-017,actions=drop
 table=+18,actions=+5
 table=+012,actions=goto_table:+19
 table=++18,actions=drop

@@ -183,6 +183,8 @@ def _read_mask(item: Item, field: Field) -> int:
         mask, whole = said, said == octets_mask(field)
     else:
         mask, full = read_value(field, item.value, {}, loose=True)
+        if field.kind == "port32" and mask == OFPP_NONE:
+            mask = field.all_ones
         whole = mask == field.all_ones or (field.maskable and full == field.all_ones)
     if "/" in item.value.text or item.value.text[:1] in ("+", "-"):
         advice = "write the mask alone"

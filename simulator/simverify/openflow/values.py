@@ -63,10 +63,12 @@ def read_number(piece: Piece, width: int, what: str) -> int:
         Fault: no number, or too large.
     """
     text = piece.text
-    if text.startswith("+") and _NUMBER.fullmatch(text, 1):
-        text = text[1:]
-    if text.startswith("-") and _NUMBER.fullmatch(text, 1):
-        text = f"{-int(text[1:], 0) & _LONGEST:#x}"
+    if text.startswith(("+", "-")) and _NUMBER.fullmatch(text, 1):
+        digits = text[1:]
+        if len(digits) > 400 or _value_of(digits) > _LONGEST:
+            message = f"a number with a sign of more than 64 bits for {what}"
+            raise piece.fault("too-large", message, "write it without the sign")
+        text = digits if text[0] == "+" else f"{-_value_of(digits) & _LONGEST:#x}"
     if not _NUMBER.fullmatch(text):
         if not text:
             raise piece.fault("missing-value", f"{what} needs a number")
@@ -78,7 +80,7 @@ def read_number(piece: Piece, width: int, what: str) -> int:
         raise piece.fault("bad-number", f"'{text}' is not a number for {what}", advice)
     if len(text) > 400:
         raise piece.fault("too-large", f"the number for {what} has {len(text)} digits")
-    value = int(text, 8) if text[0] == "0" and text.isdigit() else int(text, 0)
+    value = _value_of(text)
     if value >> 64 and text.isdigit():
         raise piece.fault(
             "too-large", f"a decimal number of more than 64 bits for {what}", "write it with 0x"
@@ -93,6 +95,10 @@ def read_number(piece: Piece, width: int, what: str) -> int:
             f"the largest value is {limit}",
         )
     return value
+
+
+def _value_of(digits: str) -> int:
+    return int(digits, 8 if digits[0] == "0" and digits.isdigit() else 0)
 
 
 def read_decimal(piece: Piece, width: int, what: str) -> int:
