@@ -22,6 +22,8 @@ from simverify.openflow.read_mods import (
 from simverify.ovs.instance import Instance
 from simverify.ovs.unixctl import OvsError
 from simverify.text import InputError, Source
+from tests.openflow.generate import Generator
+from tests.openflow.generate_groups import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,6 +259,32 @@ def test_commands_of_buckets_do_what_they_do_on_a_real_switch(switch: Instance) 
         except OvsError:
             assert refused, text
         assert (flows_of(ours), groups_of(ours)) == dumped(switch), text
+
+
+@needs_ovs
+def test_random_commands_of_buckets_do_what_they_do_on_a_real_switch(switch: Instance) -> None:
+    """One group, changed by each command that is taken; those that are wrong change nothing."""
+    commands: dict[str, GroupModCommand] = {verb: command for command, verb in VERBS.items()}
+    for kind in ("all", "select"):
+        make = Generator(7)
+        ours = fresh(switch)
+        number = 1 if kind == "all" else 2
+        taken = 0
+        for _ in range(25):
+            verb, text = request(make, number, select=kind == "select")
+            try:
+                apply_mod(ours, parse_group_mod(text, commands[verb]))
+                refused = False
+            except InputError:
+                refused = True
+            try:
+                switch.ofctl("br0", verb, text, protocol="OpenFlow15")
+                assert not refused, text
+                taken += 1
+            except OvsError:
+                assert refused, text
+            assert groups_of(ours) == dumped(switch)[1], text
+        assert 5 < taken < 25
 
 
 @needs_ovs
