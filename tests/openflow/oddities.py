@@ -108,7 +108,8 @@ def _printed(difference: Difference, ours: str) -> str | None:
         theirs = _NO_METER.sub("meter:1", _NO_PORT.sub("output(port=1", theirs))
     if theirs == ours:
         return ""
-    theirs = _LARGER.sub(r"\1NXM_NX_REG0[0]", theirs) if _LARGER.search(ours) else theirs
+    if "missing-prerequisite" in difference.ours.why and _LARGER.search(ours):
+        theirs = _LARGER.sub(r"\1NXM_NX_REG0[0]", theirs)
     if theirs == ours or (_GROUP.match(ours) and _GROUP.sub("group_id=1", theirs) == ours):
         return ""
     if difference.protocol == "OpenFlow11" and theirs == re.sub(r"[, ]nw_ecn=\d", "", ours):

@@ -283,6 +283,8 @@ NXM_NX_TUN_METADATA0[]=4,tun_metadata0=5,actions=drop
 """
 
 CARRIED_BY_WORD = """
+ip,vlan_tci=0x15d,dl_vlan=4,actions=drop
+ipv6,vlan_tci=0x100/0x5500,dl_vlan_pcp=0,actions=drop
 tcp,icmpv6_type=1,vlan_tci=0x2c0f,actions=drop
 tcp,icmp_type=1,vlan_tci=0x2c0f,actions=drop
 in_port_oxm=1,vlan_tci=0x2c0f,actions=drop
@@ -397,6 +399,14 @@ actions=multipath(nw_src,0,hrw,14,0,reg14[],x)
 """
 
 GROUPS = """
+group_id=1,type=select,selection_method=hash,fields(eth_dst=26:c3:de:63:29:c2/ff:ff:ff:ff:ff:ff),bucket=drop
+group_id=1,type=select,selection_method=hash,fields(eth_dst=26:c3:de:63:29:c2/ff:ff:ff:ff:ff:00),bucket=drop
+group_id=1,type=select,selection_method=hash,fields(ip_dst=1.2.3.4/32),bucket=drop
+group_id=1,type=select,selection_method=hash,fields(reg0=5/0xffffffff),bucket=drop
+group_id=1,type=select,selection_method=hash,fields(ipv6_label=5/0xfffff),bucket=drop
+group_id=1,type=select,selection_method=hash,fields(ct_state=8/0xffffffff),bucket=drop
+group_id=1,type=select,selection_method=hash,fields(actset_output=NONE),bucket=drop
+group_id=1,type=select,selection_method=hash,fields(actset_output=LOCAL),bucket=drop
 group_id=1,type=all,bucket=actions=output:1,check_pkt_larger(39)->reg2[5]
 group_id=1,type=all,bucket=actions=check_pkt_larger(39)->reg2[5],output:1
 group_id=1,type=all,buckets=drop

@@ -99,7 +99,7 @@ def word_formats(name: str, word: Placed) -> int:
     usable = ANY
     for slot, value, mask, _ in word:
         if mask:
-            usable &= term_formats(Term(STORAGE[slot], value, mask))
+            usable &= term_formats(Term(STORAGE[slot], value, mask)) | NXM_ANY | OXM
     field = FIELD.get(name.partition("[")[0])
     if field is not None and any(mask for _, _, mask, _ in word):
         usable &= ~(OF10_ANY if field.of10 == "no" else 0)

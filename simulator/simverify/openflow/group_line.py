@@ -180,13 +180,16 @@ def _read_mask(item: Item, field: Field) -> int:
     """Return which bits of a field are hashed; of one without masks all, or it is wrong."""
     if not field.maskable and field.kind in ("decimal", "hexadecimal"):
         said = read_number(item.value, field.octets * 8, f"the mask of {field.name}")
-        mask, whole = said, said == octets_mask(field)
+        mask, full, whole = said, 0, said == octets_mask(field)
     else:
         mask, full = read_value(field, item.value, {}, loose=True)
         if field.kind == "port32" and mask == OFPP_NONE:
             mask = field.all_ones
         whole = mask == field.all_ones or (field.maskable and full == field.all_ones)
-    if "/" in item.value.text or item.value.text[:1] in ("+", "-"):
+    flags = field.kind in ("ct_state", "tcp_flags")
+    complete = full == field.all_ones == octets_mask(field) and not flags
+    masked = "/" in item.value.text and not complete
+    if masked or item.value.text[:1] in ("+", "-"):
         advice = "write the mask alone"
         raise item.value.fault("bad-mask", "what stands behind a field is its mask", advice)
     if not mask and not field.name.startswith("tun_metadata"):
