@@ -94,6 +94,26 @@ def test_what_no_packet_of_a_case_can_meet_leaves_its_verdict(
     assert found == ask(tmp_path, (*BASE, *more), group, cache=False)
 
 
+CLAUSES = (
+    "table=1,priority=9,ip,nw_src=10.0.0.1 actions=conjunction(5,1/2)",
+    "table=1,priority=9,tcp,tp_dst=80 actions=conjunction(5,2/2)",
+)
+
+
+@pytest.mark.parametrize("answer", ["ip,conj_id=5", "conj_id=5,ip,nw_dst=10.0.0.2", "ip"])
+def test_what_a_conjunction_does_is_met_by_those_that_meet_its_clauses(
+    tmp_path: Path, judged: list[str], answer: str
+) -> None:
+    """No packet has a conj_id when it is looked up first."""
+    flow = f"table=1,priority=9,{answer} actions="
+    assert "proved" in ask(tmp_path, (*BASE, *CLAUSES, f"{flow}output:2"))[0]
+    judged.clear()
+    changed = (*BASE, *CLAUSES, f"{flow}drop")
+    found = ask(tmp_path, changed)
+    assert "a-b" in judged
+    assert found == ask(tmp_path, changed, cache=False)
+
+
 def test_what_was_missed_is_remembered(tmp_path: Path, judged: list[str]) -> None:
     """No flow there, and no table: a flow that comes there is met."""
     fewer = tuple(flow for flow in BASE if not flow.startswith("table=2"))

@@ -44,6 +44,7 @@ _USUAL = tuple(
     or name in ("tp_src", "tp_dst", "tcp_flags", "ct_state", "vlan_tci")
 )
 """Slots that are noted though no flow asks for them: new flows are likely to."""
+_CONJ_ID = SLOT["conj_id"].index
 MOST_REGIONS = 48
 """Of one table; where there are more, all of its flows count."""
 
@@ -78,6 +79,8 @@ def footprint(steps: Footsteps, machine: Machine, flows: Flows) -> Footprint | N
         looked = set(_USUAL)
         if table in made.tables:
             looked.update(made.tables[table].looked)
+        # what a look-up asks for again, once the clauses of a conjunction are met
+        looked.discard(_CONJ_ID)
         for other in made.tables.values():
             # where flows are joined, what nothing reads may be another one's
             looked -= {SLOT[slot].index for slot in other.unread}
