@@ -22,7 +22,8 @@ from tests.corpora.all_pairs import write_chassis, write_node
 
 from simverify.network import Machine
 from simverify.proof.endpoints import endpoints_of, read_endpoints
-from simverify.proof.pairs import JOIN_FROM, PROTOCOLS, all_pairs, order_variables, receivers_of
+from simverify.proof.matrix import PROTOCOLS
+from simverify.proof.pairs import JOIN_FROM, all_pairs, order_variables, receivers_of
 from simverify.session import Overrides, load
 from simverify.session.network import LARGE_SPACE, headers_of
 from simverify.space import Space

@@ -26,14 +26,15 @@ from typing import TYPE_CHECKING
 
 from tests.corpora.all_pairs import text_of, write_node
 
+from simverify.engine.rules import checks_of
 from simverify.engine.sharing import option_of
-from simverify.engine.table import checks_of
 from simverify.network import Machine
 from simverify.openflow.actions import Group
 from simverify.ovs.instance import Instance
 from simverify.packet.fields import SLOTS
 from simverify.proof.endpoints import endpoints_of, read_endpoints
-from simverify.proof.pairs import PROTOCOLS, all_pairs, order_variables, receivers_of
+from simverify.proof.matrix import PROTOCOLS
+from simverify.proof.pairs import all_pairs, order_variables, receivers_of
 from simverify.session import Overrides, load
 from simverify.session.network import LARGE_SPACE
 from simverify.space import Space
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from simverify.network import Topology
-    from simverify.proof.pairs import Endpoint, Matrix
+    from simverify.proof.matrix import Endpoint, Matrix
     from simverify.space import Set
 
 SWITCH = "br-int"

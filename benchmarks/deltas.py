@@ -31,7 +31,8 @@ from simverify.network import Machine, Topology
 from simverify.openflow.mods import apply_bundle
 from simverify.openflow.read_mods import parse_bundle
 from simverify.proof.endpoints import endpoints_of, read_endpoints
-from simverify.proof.pairs import PROTOCOLS, Endpoint, all_pairs, order_variables, receivers_of
+from simverify.proof.matrix import PROTOCOLS, Endpoint
+from simverify.proof.pairs import all_pairs, order_variables, receivers_of
 from simverify.proof.standing import Standing
 from simverify.session import Overrides, load
 from simverify.session.network import LARGE_SPACE
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from simverify.openflow.pipeline import Pipeline
-    from simverify.proof.pairs import Matrix
+    from simverify.proof.matrix import Matrix
     from simverify.proof.standing import Update
     from simverify.space import Set
 

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 from simverify.network import Element, Machine, Topology
 from simverify.openflow import parse_flows, parse_groups
 from simverify.openflow.pipeline import Pipeline
-from simverify.proof.pairs import Endpoint, all_pairs, order_variables, receivers_of
+from simverify.proof.matrix import Endpoint
+from simverify.proof.pairs import all_pairs, order_variables, receivers_of
 from simverify.session.network import LARGE_SPACE
 from simverify.space import Space
 from simverify.text import Source

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.network import Element, Link, Port, Topology
 from simverify.network.software_switch import Reaction, SoftwareSwitch
 from simverify.openflow import parse_flows, parse_groups, parse_match

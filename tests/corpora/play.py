@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simverify.engine.program import Compiler, Emit, EmitVec, Op, Write
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.network.entry_text import entry_text
 from simverify.openflow import parse_flows
 from simverify.text import Source

@@ -29,7 +29,7 @@ from tests.proof.test_standing import assert_equal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from simverify.proof.pairs import Matrix
+    from simverify.proof.matrix import Matrix
     from simverify.space import Set
 
 

@@ -6,7 +6,7 @@ import csv
 from functools import cache
 from typing import TYPE_CHECKING
 
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.openflow.parse import parse_match
 from simverify.packet.fields import SLOT
 from tests.corpora.backbone import Answers, compared, prepare, read

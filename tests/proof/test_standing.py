@@ -12,7 +12,8 @@ from simverify.network import Machine, Topology
 from simverify.network.element import Element
 from simverify.openflow.parse import parse_flow, parse_group
 from simverify.openflow.pipeline import Pipeline
-from simverify.proof.pairs import Endpoint, all_pairs, order_variables, receivers_of
+from simverify.proof.matrix import Endpoint
+from simverify.proof.pairs import all_pairs, order_variables, receivers_of
 from simverify.proof.standing import Standing
 from simverify.space import Space
 from simverify.text import Source
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from simverify.network.topology import Order
     from simverify.openflow.flow import Flow, GroupEntry
-    from simverify.proof.pairs import Matrix
+    from simverify.proof.matrix import Matrix
     from simverify.space import Set
 
 from ipaddress import IPv4Network

@@ -20,7 +20,7 @@ from simverify.packet.fields import SLOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from simverify.engine.table import Rule
+    from simverify.engine.rules import Rule
     from simverify.openflow.flow import Flow, Match
     from simverify.space import Set, Space, Vec
 

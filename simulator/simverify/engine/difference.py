@@ -16,7 +16,8 @@ from simverify.engine.conjunction import Member, conj_id_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from simverify.engine.table import Check, Parts, Rule, Table
+    from simverify.engine.rules import Check, Parts, Rule
+    from simverify.engine.table import Table
     from simverify.openflow.flow import Term
     from simverify.space import Set, Space
 

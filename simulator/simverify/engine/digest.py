@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from simverify.engine.program import Program
-    from simverify.engine.table import Rule
+    from simverify.engine.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)

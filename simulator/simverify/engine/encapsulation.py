@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simverify.engine.executor import Executor
+    from simverify.engine.frames import Run, Stack
     from simverify.engine.outcome import Outcome
-    from simverify.engine.state import Run, Stack
 
 _PACKET_TYPE, _DL_TYPE, _DL_SRC, _DL_DST, _TTL = (
     SLOT[name].index for name in ("packet_type", "dl_type", "dl_src", "dl_dst", "nsh_ttl")

@@ -17,25 +17,12 @@ from typing import TYPE_CHECKING, assert_never
 from simverify.engine import actionset, looking, outputs, running, tunnel
 from simverify.engine import program as prog
 from simverify.engine.conntrack import Conntrack
+from simverify.engine.frames import EndVisit, Restore, Run, RunSet, Stack, View
 from simverify.engine.gathering import progress
 from simverify.engine.liveness import Liveness
 from simverify.engine.outcome import Settled
 from simverify.engine.profile import moment
-from simverify.engine.state import (
-    SEVERAL,
-    WIRE,
-    EndVisit,
-    Leaf,
-    LeafKind,
-    Meta,
-    Restore,
-    Run,
-    RunSet,
-    Stack,
-    State,
-    View,
-    blank,
-)
+from simverify.engine.state import SEVERAL, WIRE, Leaf, LeafKind, Meta, State, blank
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
@@ -43,10 +30,10 @@ if TYPE_CHECKING:
 
     from simverify.engine.bridge import Bridge, End
     from simverify.engine.choice import Choices
+    from simverify.engine.frames import Frame
     from simverify.engine.gathering import Gathering
     from simverify.engine.profile import Profile
     from simverify.engine.program import Compiler
-    from simverify.engine.state import Frame
     from simverify.engine.trail import Notes
     from simverify.engine.watch import Watch
     from simverify.openflow.flow import Flow

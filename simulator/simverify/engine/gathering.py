@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from simverify.engine.bridge import End
-    from simverify.engine.state import Leaf, Slots, Stack
+    from simverify.engine.frames import Stack
+    from simverify.engine.state import Leaf, Slots
     from simverify.space import Set
 
 
@@ -65,7 +66,7 @@ def progress(stack: Stack | None) -> tuple[int, ...]:
 
     So copies that part at a filter meet again where the actions go on after it.
     """
-    from simverify.engine.state import Run
+    from simverify.engine.frames import Run
 
     found: list[int] = []
     while stack is not None:

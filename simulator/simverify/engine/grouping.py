@@ -8,9 +8,10 @@ from simverify.engine import outputs, recirculation, rehearsal, stacking, wrappi
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
+from simverify.engine.frames import Run, Stack, View
 from simverify.engine.outcome import Continue
 from simverify.engine.sharing import by_hash
-from simverify.engine.state import HEADERS, Run, Stack, View
+from simverify.engine.state import HEADERS
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from simverify.engine import program as prog
+from simverify.engine.frames import Run, Stack
 from simverify.engine.outcome import Continue
-from simverify.engine.state import Run, Stack, put_bits
+from simverify.engine.state import put_bits
 from simverify.packet.fields import (
     OFPP_CONTROLLER,
     OFPP_LOCAL,

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from simverify.engine.executor import Executor
+    from simverify.engine.frames import Run, Stack
     from simverify.engine.outcome import Outcome
     from simverify.engine.program import Need, Reshape
-    from simverify.engine.state import Run, Stack, State
+    from simverify.engine.state import State
     from simverify.space import Set, Space
 
 MAX_LABELS = 3

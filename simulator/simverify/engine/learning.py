@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.header_ops import there
 from simverify.engine.program import NOWHERE, EmitVec, Program, Write, pieces
+from simverify.engine.rules import Clash, Hit, Level, Rule, for_all_types
 from simverify.engine.state import Learned, bits_of, put_bits
-from simverify.engine.table import Clash, Hit, Level, Rule, for_all_types
 from simverify.openflow import actions as ofp
 from simverify.openflow.flow import Flow, Match, Term
 from simverify.packet.fields import SLOT

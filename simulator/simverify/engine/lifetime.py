@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simverify.engine.executor import Executor
+    from simverify.engine.frames import Run, Stack
     from simverify.engine.outcome import Outcome
-    from simverify.engine.state import Run, Stack, State
+    from simverify.engine.state import State
     from simverify.space import Set, Vec
 
 _NW_TTL = SLOT["nw_ttl"].index

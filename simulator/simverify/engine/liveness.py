@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
-from simverify.engine.state import Run
+from simverify.engine.frames import Run
 from simverify.engine.value_classes import ValueClasses
 from simverify.openflow.actions import LearnMatch
 from simverify.packet.fields import OFPP_TABLE, SLOTS
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from simverify.engine.bridge import Bridge
+    from simverify.engine.frames import Stack
     from simverify.engine.program import Bits, Compiler
-    from simverify.engine.state import Slots, Stack
-    from simverify.engine.table import Check
+    from simverify.engine.rules import Check
+    from simverify.engine.state import Slots
     from simverify.engine.value_classes import Compared
     from simverify.space import Space, Vec
 

@@ -9,17 +9,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from simverify.engine import fragments, outputs, stacking
+from simverify.engine.frames import EndVisit, Restore, Run, RunSet, Stack, View
 from simverify.engine.learning import learned_hits
 from simverify.engine.profile import moment
 from simverify.engine.program import Program, keeps_apart
-from simverify.engine.state import EndVisit, Restore, Run, RunSet, Stack, Step, View
+from simverify.engine.state import Step
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from simverify.engine.executor import Executor
+    from simverify.engine.rules import Hit, Level
     from simverify.engine.state import Learned, State
-    from simverify.engine.table import Hit, Level
     from simverify.space import Set
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from simverify.engine import disorder
 from simverify.engine import program as prog
 from simverify.engine.bridge import PortVlan
+from simverify.engine.frames import Run, Stack
 from simverify.engine.outcome import Continue
-from simverify.engine.state import MacEntry, Run, Stack
+from simverify.engine.state import MacEntry
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import OFPP_CONTROLLER, OFPP_NONE, SLOT
 

@@ -11,19 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 from simverify.engine import disorder, layer3, normal, tunnel, wrapping
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
+from simverify.engine.frames import EndVisit, Restore, Run, RunSet, Stack, View
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import (
-    SEVERAL,
-    WIRE,
-    EndVisit,
-    Hop,
-    Leaf,
-    Restore,
-    Run,
-    RunSet,
-    Stack,
-    View,
-)
+from simverify.engine.state import SEVERAL, WIRE, Hop, Leaf
 from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
 from simverify.packet.layers import ETH_NSH, MD1
 

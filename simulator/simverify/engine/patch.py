@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.conjunction import Conjunctions, Member
 from simverify.engine.difference import difference, overlapping
+from simverify.engine.rules import ruled
 from simverify.engine.sharing import mentions
-from simverify.engine.table import Table, ruled
+from simverify.engine.table import Table
 from simverify.openflow.pipeline import mask_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from simverify.engine.difference import Checks, Difference
     from simverify.engine.program import Compiler
-    from simverify.engine.table import Level, Parts, Rule, Slots, Time
+    from simverify.engine.rules import Level, Parts, Rule
+    from simverify.engine.table import Slots, Time
     from simverify.openflow.flow import GroupEntry
     from simverify.openflow.pipeline import FlowTable, Mask
     from simverify.space import Set, Space

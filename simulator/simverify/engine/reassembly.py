@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import outputs
 from simverify.engine import program as prog
+from simverify.engine.frames import Restore, Run, Stack
 from simverify.engine.keys import ADDRESSES, ENDS, QUOTED
-from simverify.engine.state import WIRE, Astray, Restore, Run, Stack
+from simverify.engine.state import WIRE, Astray
 from simverify.engine.waiting import Carried, Held
 from simverify.packet import wire
 from simverify.packet.fields import SLOT, SLOTS
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from simverify.engine.conntrack import Asked
     from simverify.engine.executor import Executor
-    from simverify.engine.state import Frame, Slots, State
+    from simverify.engine.frames import Frame
+    from simverify.engine.state import Slots, State
     from simverify.packet.fragment import Fragment
     from simverify.space import Space, Vec
 

@@ -15,16 +15,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from simverify.engine import rehearsal, stacking
+from simverify.engine.frames import EndVisit, Restore, RunSet, Stack
 from simverify.engine.outcome import Continue
-from simverify.engine.state import EndVisit, Restore, RunSet, Stack
 from simverify.engine.tunnel import carried, not_kept
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from simverify.engine.executor import Executor
+    from simverify.engine.frames import Run
     from simverify.engine.outcome import Outcome
-    from simverify.engine.state import Run, State
+    from simverify.engine.state import State
 
 MAX_RECIRCULATIONS = 6
 TOO_MANY = "the datapath drops it: too many recirculations"

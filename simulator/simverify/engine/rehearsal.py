@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 from simverify.engine import program as prog
 from simverify.engine.bridge import End
 from simverify.engine.conntrack import Doubt
-from simverify.engine.state import EndVisit, Leaf, Restore, Run, RunSet, Stack, View
+from simverify.engine.frames import EndVisit, Restore, Run, RunSet, Stack, View
+from simverify.engine.state import Leaf
 from simverify.packet.fields import OFPP_NORMAL, OFPP_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from simverify.engine.executor import Executor
-    from simverify.engine.state import Frame, Learned, MacEntry, State
+    from simverify.engine.frames import Frame
+    from simverify.engine.state import Learned, MacEntry, State
     from simverify.space import Set
 
     Drawn = tuple[tuple[int, int], ...]

@@ -21,9 +21,10 @@ from simverify.engine import (
     tunnel,
 )
 from simverify.engine import program as prog
+from simverify.engine.frames import Run, Stack
 from simverify.engine.learning import learn
 from simverify.engine.outcome import Continue, Settled
-from simverify.engine.state import Meta, Run, Stack, bits_of, put_bits
+from simverify.engine.state import Meta, bits_of, put_bits
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:

@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import actionset, outputs, rehearsal
 from simverify.engine.conntrack import EST, INV, NEW, REL, RPL, TRK, Doubt
+from simverify.engine.frames import EndVisit, Restore, Run, RunSet, Stack, View
 from simverify.engine.outcome import Continue
 from simverify.engine.program import NOWHERE, Program, Write
-from simverify.engine.state import (
-    UNSET,
-    EndVisit,
-    Leaf,
-    Restore,
-    Run,
-    RunSet,
-    Stack,
-    View,
-    put_bits,
-)
+from simverify.engine.state import UNSET, Leaf, put_bits
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:

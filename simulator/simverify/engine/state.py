@@ -13,6 +13,7 @@ from simverify.packet.slots import HEADERS as PACKET
 from simverify.packet.slots import HIDDEN
 
 if TYPE_CHECKING:
+    from simverify.engine.frames import Stack
     from simverify.engine.gathering import Gathering
     from simverify.engine.program import Bits, Program
     from simverify.engine.waiting import Carried, Held
@@ -33,7 +34,6 @@ switch, or are hidden."""
 WIRE: tuple[int, ...] = (*HEADERS, *(slot.index for slot in HIDDEN))
 """The slots that go with the packet from switch to switch."""
 
-
 SEVERAL = -1
 """In place of a port: one of several, as `in_port` or a leaf's `ports` say."""
 
@@ -45,7 +45,6 @@ LEAVING: tuple[int, ...] = (
 
 UNSET = 0xFFF7
 """`actset_output` where the action set has no output, or a group."""
-
 
 _BLANKS: WeakKeyDictionary[Space, Slots] = WeakKeyDictionary()
 
@@ -514,82 +513,6 @@ class State:
 
 
 _ALL = attrgetter(*State.__slots__)
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """A linked list of frames, innermost first."""
-
-    frame: Frame
-    rest: Stack | None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Go on with a program from `index`, at `depth` levels; `table` and `flow` for messages."""
-
-    program: Program
-    index: int
-    table: int
-    flow: Flow | None
-    depth: int
-
-    def __hash__(self) -> int:
-        # a flow is long to hash, and the program says nearly as much
-        return hash((self.program, self.index, self.table, self.depth))
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """Take back the packet, and where it was: after clone(), a fork or another bridge."""
-
-    slots: Slots
-    bridge: int
-    entered: int
-    conn: Pointer | None
-    meta: Meta
-    astray: tuple[Astray, ...]
-    passes: int
-    recircs: int
-    peeled: int
-    outer: Brought | None
-    depth: int
-    pushed: tuple[Vec, ...]
-    visits: tuple[object, ...]
-    actset: Actions = ()
-    resubmits: tuple[int, int] = (0, 0)
-    clone: bool = False
-    """Of a clone(): `exit` in it ends what follows it as well."""
-    began: tuple[int, tuple[Entry, ...], bool] | None = None
-    rehearsed: bool = False
-    length: int | None = None
-    carried: Carried | None = None
-    apart: bool = True
-    """The datapath has a packet of its own for what comes before. Else this takes back what the
-    pipeline knows, while what ct() did to the packet of the datapath stays."""
-    hashed: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunSet:
-    """The end of a translation: run the action set, in the table where the translation began."""
-
-    table: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Take back what the pipeline sees, after a bucket; the wire keeps its changes."""
-
-    slots: Slots
-
-
-@dataclass(frozen=True, slots=True)
-class EndVisit:
-    """The bottom of a visit: a packet that went nowhere was dropped."""
-
-
-Frame = Run | Restore | RunSet | View | EndVisit
 
 
 def bits_of(space: Space, state: State, bits: Bits) -> Vec:

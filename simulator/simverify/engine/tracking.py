@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from simverify.engine.executor import Executor
+    from simverify.engine.frames import Run
     from simverify.engine.outcome import Outcome
-    from simverify.engine.state import Run, Slots, State, Zone
+    from simverify.engine.state import Slots, State, Zone
     from simverify.engine.waiting import Held
     from simverify.space import Vec
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from simverify.engine.difference import Difference
     from simverify.engine.executor import Executor
+    from simverify.engine.frames import Stack
     from simverify.engine.liveness import Liveness
-    from simverify.engine.state import Slots, Stack, State
-    from simverify.engine.table import Check
+    from simverify.engine.rules import Check
+    from simverify.engine.state import Slots, State
     from simverify.space import Set, Space, Vec
 
 Key = TypeVar("Key")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
-from simverify.engine.state import Run
+from simverify.engine.frames import Run
 from simverify.packet.fields import OFPP_TABLE, SLOTS
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from simverify.engine.bridge import Bridge
     from simverify.engine.digest import Digest
+    from simverify.engine.frames import Stack
     from simverify.engine.program import Bits, Compiler, Op
-    from simverify.engine.state import Stack
 
 Compared = frozenset[tuple[int, int]]
 """(value, mask) of each match on a slot."""

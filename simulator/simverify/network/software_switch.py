@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from simverify.engine.decided import DecidedChoices, Taken
 from simverify.engine.program import Program
+from simverify.engine.rules import checks_of
 from simverify.engine.state import HEADERS, WIRE, Leaf, State
-from simverify.engine.table import Table, checks_of
+from simverify.engine.table import Table
 from simverify.engine.tunnel import FIELDS as TUNNEL_FIELDS
 from simverify.engine.tunnel import METADATA, PRESENT
 from simverify.engine.waiting import Carried

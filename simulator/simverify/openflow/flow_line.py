@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from simverify.openflow.action_list import ActionList, ActionReader, moved
 from simverify.openflow.action_table import ACTION
-from simverify.openflow.carried import match_formats, odd_tag, sent, word_formats
+from simverify.openflow.attributes import STAT_SET, Attribute, FlowText, Head, head_of
+from simverify.openflow.carried import match_formats, odd_tag, word_formats
 from simverify.openflow.check import Checker
-from simverify.openflow.flow import Flow, FlowStats, Match
+from simverify.openflow.flow import Match
 from simverify.openflow.meant import FLAGS, NUMBERS, SELECTING, STATS, unknown_field
 from simverify.openflow.misfits import (
     OPTIONS,
@@ -41,7 +42,7 @@ from simverify.openflow.normal import (
     said_of,
 )
 from simverify.openflow.piece import Fault, Item, Piece, single, split
-from simverify.openflow.protocol import ANY, NXM_ANY, OF12_UP, OF13_UP, OXM, TABLE_ID, UNSENT
+from simverify.openflow.protocol import ANY, NXM_ANY, OXM
 from simverify.openflow.reading import read_table
 from simverify.openflow.requisites import has
 from simverify.openflow.values import CUT, read_number, read_port, read_signed, read_value
@@ -59,9 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from simverify.openflow.flow import Term
-    from simverify.text import Origin
 
-_FLAG_SET, _STAT_SET = frozenset(FLAGS), frozenset(STATS)
 _DURATION = re.compile(r"[0-9]+(?:\.[0-9]*)?s?")
 _ACTIONS = re.compile(r"(?:^|[\s,])actions?[ \t]*=")
 _LETTERS = re.compile(r"action[^=]*=")
@@ -73,28 +72,12 @@ _NEVER_OLD = {SLOT["packet_type"].index, SLOT["ct_nw_proto"].index}
 
 _HEAVY = {SLOT[name].index for name in ("packet_type", "nsh_c1", "nsh_c2", "nsh_c3", "nsh_c4")}
 """Slots whose words take the longer way each time: they change what all others mean."""
-FLAG_FORMATS = {
-    "reset_counts": OF12_UP,
-    "no_packet_counts": OF13_UP,
-    "no_byte_counts": OF13_UP,
-}
-"""The formats that have a flag which not all have."""
-_RESTRICTING = frozenset(FLAG_FORMATS)
 _SELECTING = {*SELECTING, "cookie_mask"}
 _MAX_CACHE = 200_000
 _MAX_MARKS = 1000
 _MAX_FAULTS = 20
 _PLAIN_ATTRIBUTE = re.compile(r" ?(cookie|priority)=(0x[0-9a-f]{1,16}|[1-9][0-9]{0,18}|0)")
 SLOT_OF = {field: index for index, field in enumerate(STORAGE)}
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A word of a flow that is not of its match."""
-
-    name: str
-    value: int | str
-    mask: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -116,98 +99,16 @@ class _KnownKind:
     fits: dict[frozenset[str], bool] = field(default_factory=dict)
 
 
-_Head = tuple[int, int, int, int, int, int, tuple[str, ...], FlowStats | None]
-"""A flow's table, priority, cookie, timeouts, importance, flags and statistics."""
-
-
 @dataclass(slots=True, eq=False)
 class _Prefix:
     """The attributes that a line begins with, as many other lines do; nobody changes them."""
 
     said: dict[str, Attribute]
-    head: _Head
+    head: Head
     table: int
 
 
-@dataclass(slots=True)
-class FlowText:
-    """What a flow's text says; None where it says nothing."""
-
-    match: Match
-    attributes: dict[str, Attribute]
-    actions: ActionList | None
-    actions_at: int
-    usable: int = ANY
-    faults: tuple[Fault, ...] = ()
-    warnings: tuple[Fault, ...] = ()
-    head: _Head | None = None
-    """What the attributes come to, if that is known."""
-    odd: bool = False
-    """Whether the match is another one to some versions of OpenFlow."""
-
-    def formats(self, *, lenient: bool = False) -> int:
-        """Return the flow formats that can carry the flow.
-
-        With `lenient` the flags do not count: OpenFlow 1.0 prints those of later versions.
-        """
-        if self.usable == UNSENT:
-            return UNSENT
-        usable = self.usable & match_formats(self.match.terms)
-        if "table" in self.attributes:
-            usable &= TABLE_ID
-        for name, formats in FLAG_FORMATS.items():
-            if name in self.attributes and not lenient:
-                usable &= formats
-        return usable
-
-    def restricts(self) -> bool:
-        """Whether an attribute is there that some versions of OpenFlow lack."""
-        return not _RESTRICTING.isdisjoint(self.attributes)
-
-    def number(self, name: str, default: int = 0) -> int:
-        """Return a numeric attribute."""
-        found = self.attributes.get(name)
-        return default if found is None else int(found.value)
-
-    def flow(self, origin: Origin | None = None, wanted: int = ANY) -> Flow:
-        """Return the flow, as the first of the wanted formats carries it."""
-        head = self.head or _head_of(self.attributes)
-        match = sent(self.match, self.formats() & wanted) if self.odd else self.match
-        return Flow(match, self.actions.actions if self.actions else (), *head, origin)
-
-
-def _head_of(said: Mapping[str, Attribute]) -> _Head:
-    """Return what attributes come to."""
-    get = said.get
-    table, priority, cookie = get("table"), get("priority"), get("cookie")
-    idle, hard, importance = get("idle_timeout"), get("hard_timeout"), get("importance")
-    return (
-        0 if table is None else int(table.value),
-        32768 if priority is None else int(priority.value),
-        0 if cookie is None else int(cookie.value),
-        0 if idle is None else int(idle.value),
-        0 if hard is None else int(hard.value),
-        0 if importance is None else int(importance.value),
-        () if _FLAG_SET.isdisjoint(said) else tuple(flag for flag in FLAGS if flag in said),
-        None if _STAT_SET.isdisjoint(said) else _stats(said),
-    )
-
-
-def _stats(said: Mapping[str, Attribute]) -> FlowStats:
-    def number(name: str) -> int | None:
-        return int(said[name].value) if name in said else None
-
-    duration = said.get("duration")
-    return FlowStats(
-        None if duration is None else str(duration.value),
-        number("n_packets"),
-        number("n_bytes"),
-        number("idle_age"),
-        number("hard_age"),
-    )
-
-
-_NO_PREFIX = _Prefix({}, _head_of({}), 0)
+_NO_PREFIX = _Prefix({}, head_of({}), 0)
 
 
 class FlowReader:
@@ -319,8 +220,8 @@ class FlowReader:
                 return None
             said[word.name] = word
         table = said.get("table")
-        prefix = _Prefix(said, _head_of(said), 0 if table is None else int(table.value))
-        if len(self._prefixes) < _MAX_CACHE and _STAT_SET.isdisjoint(said):
+        prefix = _Prefix(said, head_of(said), 0 if table is None else int(table.value))
+        if len(self._prefixes) < _MAX_CACHE and STAT_SET.isdisjoint(said):
             self._prefixes[text] = prefix
         return prefix
 

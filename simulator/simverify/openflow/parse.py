@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from simverify.openflow.actions import Actions
+    from simverify.openflow.attributes import FlowText
     from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry
-    from simverify.openflow.flow_line import FlowText
     from simverify.text import Severity
 
 T = TypeVar("T")

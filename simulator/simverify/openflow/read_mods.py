@@ -46,7 +46,7 @@ from simverify.text import Diagnostic, InputError, Origin, Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from simverify.openflow.flow_line import FlowText
+    from simverify.openflow.attributes import FlowText
     from simverify.text import Source
 
 T = TypeVar("T")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simverify.openflow.action_list import moved
+from simverify.openflow.attributes import FLAG_FORMATS
 from simverify.openflow.carried import term_formats
 from simverify.openflow.check import Checker
-from simverify.openflow.flow_line import FLAG_FORMATS, SLOT_OF, kind_of_match
+from simverify.openflow.flow_line import SLOT_OF, kind_of_match
 from simverify.openflow.piece import Fault, Piece, split
 from simverify.openflow.protocol import ANY, FORMATS, NXM_ANY, OXM, Protocol
 from simverify.openflow.words import read_word
@@ -21,8 +22,8 @@ from simverify.packet.fields import SLOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from simverify.openflow.attributes import FlowText
     from simverify.openflow.flow import Term
-    from simverify.openflow.flow_line import FlowText
     from simverify.openflow.piece import Item
     from simverify.openflow.reading import Placed
 

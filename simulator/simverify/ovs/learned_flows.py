@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simverify.engine.program import Compiler, Emit, EmitVec, Require, Write
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.openflow.parse import parse_flows
 
 if TYPE_CHECKING:

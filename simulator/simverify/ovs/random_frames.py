@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from simverify.engine.rules import checks_of
 from simverify.engine.state import HEADERS
-from simverify.engine.table import checks_of
 from simverify.engine.watch import BudgetError
 from simverify.openflow.parse import parse_flows
 from simverify.ovs.random_values import GROUP_MACS, MACS, TRANSPORT, V4, V6, VIDS

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.openflow.parse import parse_match
 from simverify.ovs.replay import Difference, RealNetwork, Replayed
 from simverify.packet.fields import SLOTS

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simverify.engine.rules import checks_of
 from simverify.engine.state import Hop, Leaf, Meta, State, Tuple4, blank
 from simverify.engine.strangers import Strangers
-from simverify.engine.table import checks_of
 from simverify.network.element import SOCKETS
 from simverify.proof import earlier
 from simverify.proof.headers import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from simverify.proof.pairs import Endpoint
+from simverify.proof.matrix import Endpoint
 from simverify.text import Diagnostic, InputError, suggest
 from simverify.text.derived import relocate
 from simverify.text.scalars import LOCATED, VERSION

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from simverify.engine.choice import NAT_PORTS_BESIDE
+from simverify.engine.rules import checks_of
 from simverify.engine.state import HEADERS, WIRE, Slots, blank
-from simverify.engine.table import checks_of
 from simverify.packet.fields import SLOT, SLOTS, TCP_FLAG_BITS
 
 if TYPE_CHECKING:

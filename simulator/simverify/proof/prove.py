@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.engine.watch import BudgetError, Watch
 from simverify.proof.conversation import Conversation
 from simverify.proof.explain import cost_of, explain, flow_ref

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.trail import Trail
 from simverify.proof.headers import ttl
-from simverify.proof.pairs import PORT_BITS, PROTOCOLS, Followed, Pairs, joined, receivers_of
+from simverify.proof.matrix import PROTOCOLS
+from simverify.proof.pairs import PORT_BITS, Followed, Pairs, joined, receivers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from simverify.network import Machine, Topology
     from simverify.network.change import Change
     from simverify.openflow.flow import Match
-    from simverify.proof.pairs import End, Endpoint, Ends, Matrix, Protocol
+    from simverify.proof.matrix import Endpoint, Matrix, Protocol
+    from simverify.proof.pairs import End, Ends
     from simverify.space import Set
 
 _PORT_MASK = (1 << PORT_BITS) - 1

@@ -10,7 +10,7 @@ from simverify.proof.headers import packet_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simverify.proof.pairs import Fate, Matrix
+    from simverify.proof.matrix import Fate, Matrix
     from simverify.report.json import Json
     from simverify.session.pairs import AllPairs
     from simverify.space import Set

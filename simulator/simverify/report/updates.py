@@ -10,7 +10,7 @@ from simverify.proof.headers import packet_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from simverify.proof.pairs import Matrix, Reached
+    from simverify.proof.matrix import Matrix, Reached
     from simverify.proof.standing import Update
     from simverify.report.json import Json
     from simverify.space import Set

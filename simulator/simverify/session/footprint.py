@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from simverify.engine.difference import overlapping
+from simverify.engine.rules import checks_of
 from simverify.engine.sharing import leads_to
-from simverify.engine.table import checks_of
 from simverify.openflow.pipeline import mask_of
 from simverify.packet.fields import SLOT
 from simverify.session.digest import digest_of
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from simverify.engine.executor import Executor
+    from simverify.engine.rules import Check
     from simverify.engine.state import Slots, State
-    from simverify.engine.table import Check
     from simverify.network import Machine, Topology
     from simverify.openflow.actions import Actions
     from simverify.openflow.flow import Flow

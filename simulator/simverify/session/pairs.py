@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from simverify.network import Machine
 from simverify.proof.endpoints import endpoints_of, read_endpoints
-from simverify.proof.pairs import JOIN_FROM, PROTOCOLS, all_pairs, order_variables, receivers_of
+from simverify.proof.matrix import PROTOCOLS
+from simverify.proof.pairs import JOIN_FROM, all_pairs, order_variables, receivers_of
 from simverify.proof.standing import Standing
 from simverify.session.network import LARGE_SPACE, Network, headers_of, load
 from simverify.space import Space
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from simverify.openflow.flow import Match
-    from simverify.proof.pairs import Endpoint, Matrix, Protocol
+    from simverify.proof.matrix import Endpoint, Matrix, Protocol
     from simverify.proof.standing import Update
     from simverify.session.overrides import Overrides
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.engine.tunnel import accepts
 from simverify.network.entry_text import entry_text
 from simverify.network.software_switch import Reaction, SoftwareSwitch

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simverify.engine.profile import Profile
-from simverify.engine.table import checks_of
+from simverify.engine.rules import checks_of
 from simverify.packet.fields import SLOTS
 from simverify.proof.headers import IPV6, family_of, of_family
 from simverify.proof.headers import unsupported as why_unsupported
