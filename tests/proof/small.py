@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import simverify
+from simverify.ovs.fuzz_proofs import NETWORK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,20 +15,10 @@ if TYPE_CHECKING:
     from simverify.proof.question import Claim
     from simverify.proof.verdict import CaseResult, ClaimResult
 
-NETWORK = """\
-simverify: 1
-switches:
-  sw:
-    flows: [flows.txt]
-    groups: [groups.txt]
-    ports: {a: 1, b: 2, c: 3}
-pods:
-  a: {port: sw.a, mac: 00:00:00:00:00:0a, address: 10.0.0.1/24, gateway: 10.0.0.254}
-  b: {port: sw.b, mac: 00:00:00:00:00:0b, address: 10.0.0.2/24, gateway: 10.0.0.254}
-  c: {port: sw.c, mac: 00:00:00:00:00:0c, address: 10.0.0.3/24, gateway: 10.0.0.254}
-"""
 PORTS, TOS = 65535, 256
 """How many client ports there are (0 is none), and how many TOS bytes."""
+__all__ = ["BOTH_WAYS", "NETWORK", "PORTS", "TOS", "Small", "claim"]
+
 BOTH_WAYS = "in_port=1 actions=output:2\nin_port=2 actions=output:1"
 
 

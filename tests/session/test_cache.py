@@ -7,7 +7,6 @@ import pickle
 import random
 import shutil
 from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,21 +27,6 @@ CASES = [HOME / "cases.yaml"]
 FLOWS = (HOME / "flows-windows-noencap-before.txt").read_text().splitlines()
 
 
-@pytest.fixture
-def judged_now(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect the names of the cases that are judged, not looked up."""
-    names: list[str] = []
-    module = import_module("simverify.session.verify")
-    judge = module.judge
-
-    def watched(case, *rest):  # type: ignore[no-untyped-def]
-        names.append(case.name)
-        return judge(case, *rest)
-
-    monkeypatch.setattr(module, "judge", watched)
-    return names
-
-
 def run(
     folder: Path | None, flows: Path | None = None, pattern: str = "[12].*"
 ) -> list[CaseResult]:
@@ -50,13 +34,13 @@ def run(
     return timeless(simverify.verify(CASES, over, pattern=pattern, cache=folder, jobs=1).results)
 
 
-def test_a_verdict_is_judged_once(tmp_path: Path, judged_now: list[str]) -> None:
+def test_a_verdict_is_judged_once(tmp_path: Path, judged: list[str]) -> None:
     """The second run looks all up, and says the same."""
     first = run(tmp_path)
-    count = len(judged_now)
+    count = len(judged)
     assert count == len(first) > 3
     assert run(tmp_path) == first
-    assert len(judged_now) == count
+    assert len(judged) == count
 
 
 def test_with_a_cache_equals_without_over_random_changes(tmp_path: Path) -> None:
@@ -78,16 +62,16 @@ def test_with_a_cache_equals_without_over_random_changes(tmp_path: Path) -> None
         assert run(tmp_path / "kept", flows, "2.*") == run(None, flows, "2.*")
 
 
-def test_what_is_damaged_is_judged_again(tmp_path: Path, judged_now: list[str]) -> None:
+def test_what_is_damaged_is_judged_again(tmp_path: Path, judged: list[str]) -> None:
     """A file that is cut, changed or another's is no verdict; it is mended."""
     first = run(tmp_path, pattern="2.*")
     files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     whole = files[0].read_bytes()
     shutil.copy(files[1], files[0])
     files[2].write_bytes(files[2].read_bytes()[:-3])
-    before = len(judged_now)
+    before = len(judged)
     assert run(tmp_path, pattern="2.*") == first
-    assert len(judged_now) == before + 2
+    assert len(judged) == before + 2
     assert len(files[0].read_bytes()) == len(whole)
     shutil.rmtree(tmp_path)
     assert run(tmp_path, pattern="2.*") == first
@@ -115,13 +99,13 @@ def test_unknown_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_another_program_finds_nothing(
-    tmp_path: Path, judged_now: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, judged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The digest of the program is in each key."""
     first = run(tmp_path, pattern="1.1")
     monkeypatch.setattr(caching, "_program", lambda: b"another")
     assert run(tmp_path, pattern="1.1") == first
-    assert judged_now == ["1.1", "1.1"]
+    assert judged == ["1.1", "1.1"]
 
 
 def test_what_the_case_asks_is_in_the_key(tmp_path: Path) -> None:
@@ -138,7 +122,7 @@ def test_what_the_case_asks_is_in_the_key(tmp_path: Path) -> None:
     assert key != store.key(case, network, replace(question, opened=network.topology))
 
 
-def test_a_gate_uses_the_cache(tmp_path: Path, judged_now: list[str]) -> None:
+def test_a_gate_uses_the_cache(tmp_path: Path, judged: list[str]) -> None:
     """Before and after a change that changes nothing are judged once each."""
     script = tmp_path / "change.sh"
     script.write_text("ovs-ofctl del-flows br-int table=77\n")
@@ -150,4 +134,4 @@ def test_a_gate_uses_the_cache(tmp_path: Path, judged_now: list[str]) -> None:
         for _ in range(2)
     ]
     assert found[0].decision == found[1].decision == "accepted"
-    assert 1 <= len(judged_now) <= 2
+    assert 1 <= len(judged) <= 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,21 +35,6 @@ BASE = (
     "table=2,ip actions=output:1",
 )
 GROUP = "group_id=1,type=select,bucket=actions=output:3"
-
-
-@pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Collect the names of the cases that are judged, not looked up."""
-    names: list[str] = []
-    module = import_module("simverify.session.verify")
-    judge = module.judge
-
-    def watched(case, *rest):  # type: ignore[no-untyped-def]
-        names.append(case.name)
-        return judge(case, *rest)
-
-    monkeypatch.setattr(module, "judge", watched)
-    return names
 
 
 def ask(home: Path, flows: tuple[str, ...], group: str = GROUP, *, cache: bool = True) -> list[str]:

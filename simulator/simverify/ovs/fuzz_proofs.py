@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from simverify.proof.verdict import Exchange
     from simverify.session import Network
 
-_NETWORK = """\
+NETWORK = """\
 simverify: 1
 switches:
   sw:
@@ -145,7 +145,7 @@ def asked(drawn: Drawn, home: Path) -> tuple[CaseSpec, Network, Question]:
     """Write the files of a draw and read them as any case is read."""
     (home / "flows.txt").write_text(drawn.flows)
     (home / "groups.txt").write_text(drawn.groups)
-    (home / "network.yaml").write_text(_NETWORK)
+    (home / "network.yaml").write_text(NETWORK)
     text = f"simverify: 1\nnetwork: network.yaml\ncases:\n- case: t\n  from: a\n{drawn.case}\n"
     (home / "cases.yaml").write_text(text)
     loader = Loader(Overrides(order="file"))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Literal
 
+from simverify.packet.wire import internet_checksum
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -83,7 +85,7 @@ def wrap(outer: Outer, inner: bytes, *, dl_src: int, dl_dst: int) -> bytes:
             *(0x45, outer.tos, _FIXED4 + len(carried), 0, 0x4000, outer.ttl, proto, 0),
             *(outer.src.packed, outer.dst.packed),
         )
-        head = head[:10] + struct.pack("!H", _checksum(head)) + head[12:]
+        head = head[:10] + struct.pack("!H", internet_checksum(head)) + head[12:]
         return macs + struct.pack("!H", _IPV4) + head + carried
     head = struct.pack(
         "!IHBB16s16s",
@@ -136,7 +138,7 @@ def _udp(outer: Outer, data: bytes) -> bytes:
         return struct.pack("!HHHH", 40000, PORTS[outer.kind], 8 + len(data), 0) + data
     pseudo = outer.src.packed + outer.dst.packed + struct.pack("!II", 8 + len(data), _UDP)
     header = struct.pack("!HHHH", 40000, PORTS[outer.kind], 8 + len(data), 0)
-    checksum = _checksum(pseudo + header + data) or 0xFFFF
+    checksum = internet_checksum(pseudo + header + data) or 0xFFFF
     return header[:6] + struct.pack("!H", checksum) + data
 
 
@@ -166,12 +168,3 @@ def _gre(rest: bytes) -> tuple[int | None, bytes]:
     if flags & _SEQUENCE_THERE:
         at += 4
     return key, rest[at:]
-
-
-def _checksum(data: bytes) -> int:
-    if len(data) % 2:
-        data += b"\0"
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
