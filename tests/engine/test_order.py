@@ -97,7 +97,7 @@ def test_the_vector_of_subtables_is_that_of_the_switch(switch: Instance, seed: i
                 "br0", "mod-flows", f"{match},actions=output:{port}", protocol="OpenFlow13"
             )
             new = parse_flow(f"{match} actions=output:{port}")
-            pipeline.modify_flows(FlowFilter(parse_match(match)), new, openflow10=False)
+            pipeline.modify_flows(FlowFilter(parse_match(match)), new, "OpenFlow13")
         elif len(pipeline.select(FlowFilter(parse_match(match)))) <= 1:
             # the switch takes out several flows in no order that could be foretold
             switch.ofctl("br0", "del-flows", match)

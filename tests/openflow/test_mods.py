@@ -21,12 +21,14 @@ from simverify.openflow.read_mods import (
 )
 from simverify.ovs.instance import Instance
 from simverify.ovs.unixctl import OvsError
+from simverify.session import Overrides, load
 from simverify.text import InputError, Source
 from tests.openflow.generate import Generator
 from tests.openflow.generate_groups import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from simverify.openflow.mods import GroupModCommand
 
@@ -408,3 +410,48 @@ def test_flows_are_found_by_where_they_lead_to(switch: Instance, words: str) -> 
     left = {flow.priority for flow in parse_flows(Source("dump", dump)).checked()}
     assert {flow.priority for flow in ours.flows()} == left
     assert len(left) < len(_selecting())
+
+
+TABLES = "".join(
+    f"cookie=5,{flow}\n"
+    for flow in ("table=0,ip,actions=1", "table=1,ip,actions=2", "table=1,arp,actions=3")
+)
+
+
+@needs_ovs
+@pytest.mark.parametrize(
+    "options", [(), *(("-O", f"OpenFlow1{n}") for n in range(1, 6)), ("--bundle",)]
+)
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("mod-flows", "ip,actions=drop"),
+        ("mod-flows", "table=255,ip,actions=drop"),
+        ("mod-flows", "table=1,ip,actions=drop"),
+        ("mod-flows", "cookie=9,tcp,actions=drop"),
+        ("mod-flows", "cookie=5/-1,tcp,actions=drop"),
+        ("mod-flows", "cookie=9,ip,actions=drop"),
+        ("mod-flows --strict", "ip,actions=drop"),
+        ("del-flows", "ip"),
+        ("del-flows", ""),
+        ("del-flows --strict", "ip"),
+    ],
+)
+def test_which_tables_a_request_without_a_table_means(
+    switch: Instance, tmp_path: Path, options: tuple[str, ...], command: str, text: str
+) -> None:
+    """Table 0 or all, by the version, which also decides whether a modify may add a flow."""
+    switch.ofctl("br0", "del-flows")
+    switch.add_flows("br0", TABLES, protocol="OpenFlow13")
+    verb, *strict = command.split()
+    said = [text] if text else []
+    switch.ofctl("br0", verb, *said, *options, *strict)
+    (tmp_path / "flows.txt").write_text(TABLES)
+    (tmp_path / "network.yaml").write_text(
+        "simverify: 1\nswitches: {br0: {flows: [flows.txt], ports: {p1: 1, p2: 2, p3: 3}}}\n"
+    )
+    words = " ".join((*options, *strict, verb, "br0", *(f"'{word}'" for word in said)))
+    (tmp_path / "change.sh").write_text(f"ovs-ofctl {words}\n")
+    network = load(tmp_path / "network.yaml", Overrides(changes=(tmp_path / "change.sh",)))
+    ours = network.topology.elements["br0"].pipeline
+    assert flows_of(ours) == dumped(switch)[0]

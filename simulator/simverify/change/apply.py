@@ -27,7 +27,6 @@ from simverify.openflow.mods import (
     apply_mod,
 )
 from simverify.openflow.parse import parse_flow
-from simverify.openflow.pipeline import FlowTable, Pipeline
 from simverify.openflow.protocol import PROTOCOLS
 from simverify.openflow.read_mods import (
     parse_bundle,
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from simverify.openflow.flow import Flow
     from simverify.openflow.mods import FlowModCommand, GroupModCommand, Mod
     from simverify.openflow.parse import Parsed
+    from simverify.openflow.pipeline import Pipeline
     from simverify.openflow.protocol import Protocol
     from simverify.openflow.script import Script
     from simverify.text import Span
@@ -135,8 +135,7 @@ class _Application:
         if command.text is None:
             if command.verb != "del-flows":
                 raise _error("missing-argument", f"{command.verb} needs a flow", command.span)
-            for table in list(pipeline.tables):
-                pipeline.tables[table] = FlowTable()
+            pipeline.clear(_protocol(command))
             return
         text = command.text.text
         if command.verb == "add-flow":
@@ -229,11 +228,10 @@ class _Application:
             _check_bucket_protocol(command)
         if isinstance(mod, FlowMod):
             self._note_left_out(mod.flow.actions, command, mod.span)
-        openflow10 = _protocol(command) == "OpenFlow10"
         changed = _sent(_allowed(mod, command), command)
         if isinstance(changed, FlowMod):
             _refuse_lost(changed.flow, command)
-        warnings = apply_mod(pipeline, changed, openflow10=openflow10)
+        warnings = apply_mod(pipeline, changed, _protocol(command))
         self.warnings.extend(relocate(warning) for warning in warnings)
 
     def _note_left_out(

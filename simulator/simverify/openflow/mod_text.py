@@ -62,7 +62,8 @@ def _write_packet_out(mod: PacketOut, printer: Printer) -> str:
 def write_flow_mod(mod: FlowMod, printer: Printer) -> str:
     """Return what stands behind the command of a request about flows.
 
-    Unlike in a dump, `table=0` is written where it was: without it, all tables are meant.
+    Unlike in a dump, `table=0` is written where it was: without it, a delete means all tables,
+    and so does a modify in OpenFlow 1.0.
 
     Args:
         mod: the request.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from simverify.openflow.flow import Bucket, Flow, GroupEntry, Match, bucket_ids
-from simverify.openflow.pipeline import FlowFilter, FlowTable, mask_of
+from simverify.openflow.pipeline import FlowFilter, mask_of
 from simverify.text import Diagnostic, InputError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from simverify.openflow.actions import Actions
     from simverify.openflow.pipeline import Pipeline
+    from simverify.openflow.protocol import Protocol
     from simverify.text import Origin, Span
 
 FlowModCommand = Literal["add", "modify", "modify_strict", "delete", "delete_strict"]
@@ -89,20 +90,21 @@ GroupRequest = GroupMod | DeleteGroups | InsertBuckets | RemoveBuckets
 Mod = FlowMod | GroupRequest | PacketOut
 
 
-def apply_mod(pipeline: Pipeline, mod: Mod, *, openflow10: bool = False) -> list[Diagnostic]:
+def apply_mod(pipeline: Pipeline, mod: Mod, protocol: Protocol = "OpenFlow15") -> list[Diagnostic]:
     """Change a bridge as the request says; return the warnings.
 
     Args:
         pipeline: the bridge.
         mod: the request.
-        openflow10: whether it is sent by OpenFlow 1.0, where a modify that finds no flow adds one.
+        protocol: the version that carries it: it decides which tables are meant where none is
+            said, and whether a modify that finds no flow adds one.
 
     Raises:
         InputError: the switch would refuse it.
     """
     match mod:
         case FlowMod():
-            _apply_flow(pipeline, mod, openflow10=openflow10)
+            _apply_flow(pipeline, mod, protocol)
         case GroupMod():
             _apply_group(pipeline, mod)
         case DeleteGroups(group_id):
@@ -150,18 +152,17 @@ def apply_bundle(pipeline: Pipeline, mods: Sequence[Mod]) -> list[Diagnostic]:
     return warnings
 
 
-def _apply_flow(pipeline: Pipeline, mod: FlowMod, *, openflow10: bool) -> None:
+def _apply_flow(pipeline: Pipeline, mod: FlowMod, protocol: Protocol) -> None:
     match mod.command:
         case "add":
             pipeline.add_flow(mod.flow)
         case "modify" | "modify_strict":
-            pipeline.modify_flows(mod.wanted, mod.flow, openflow10=openflow10)
+            pipeline.modify_flows(mod.wanted, mod.flow, protocol)
         case "delete" | "delete_strict":
             if mod.wanted == FlowFilter(Match()):
-                for table in list(pipeline.tables):
-                    pipeline.tables[table] = FlowTable()
+                pipeline.clear(protocol)
                 return
-            pipeline.delete_flows(mod.wanted)
+            pipeline.delete_flows(mod.wanted, protocol)
         case _:
             assert_never(mod.command)
 

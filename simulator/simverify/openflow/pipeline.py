@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from simverify.openflow.actions import Action
     from simverify.openflow.flow import Flow, GroupEntry, Match, MeterEntry, Term
+    from simverify.openflow.protocol import Protocol
 
 Mask = tuple[tuple[str, int], ...]
 """Which bits of which fields a match looks at: the name of a subtable."""
@@ -149,29 +150,43 @@ class Pipeline:
             if wanted.means(flow)
         ]
 
-    def delete_flows(self, wanted: FlowFilter) -> list[Flow]:
-        """`del-flows`; return what went."""
+    def clear(self, protocol: Protocol = "OpenFlow15") -> None:
+        """`del-flows` without more: empty the tables that it means, which forget their order."""
+        for number in [0] if protocol == "OpenFlow11" else list(self.tables):
+            self.tables[number] = FlowTable()
+
+    def delete_flows(self, wanted: FlowFilter, protocol: Protocol = "OpenFlow15") -> list[Flow]:
+        """`del-flows`; return what went.
+
+        Without a table all are meant, but table 0 in OpenFlow 1.1 (measured).
+        """
+        if wanted.table is None and protocol == "OpenFlow11":
+            wanted = replace(wanted, table=0)
         gone = self.select(wanted)
         for flow in gone:
             self.tables[flow.table].remove(flow)
         return gone
 
-    def modify_flows(self, wanted: FlowFilter, new: Flow, *, openflow10: bool) -> list[Flow]:
+    def modify_flows(self, wanted: FlowFilter, new: Flow, protocol: Protocol) -> list[Flow]:
         """`mod-flows`: new actions for what matches; counters and timeouts stay.
 
-        In OpenFlow 1.0 the cookie becomes the request's (unless it only selects by cookie), and
-        where nothing matches the flow is added; later versions do neither (measured).
+        In OpenFlow 1.0 and 1.1 the flow is added where nothing matches, unless the request selects
+        by cookie. In OpenFlow 1.0 the cookie becomes the request's, with the same exception.
+        Without a table OpenFlow 1.0 means all of them, later versions table 0 (measured).
 
         Returns:
             The flows as they are now.
         """
+        if wanted.table is None and protocol != "OpenFlow10":
+            wanted = replace(wanted, table=0)
         found = self.select(wanted)
-        if not found and openflow10 and not wanted.cookie_mask:
+        adds = protocol in ("OpenFlow10", "OpenFlow11")
+        if not found and adds and not wanted.cookie_mask:
             self.add_flow(new)
             return [new]
         changed = []
         for flow in found:
-            own = openflow10 and not wanted.cookie_mask
+            own = protocol == "OpenFlow10" and not wanted.cookie_mask
             cookie = new.cookie if own else flow.cookie
             now = replace(flow, actions=new.actions, cookie=cookie, origin=new.origin)
             self.tables[flow.table].flows[(flow.priority, flow.match.terms)] = now
