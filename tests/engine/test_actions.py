@@ -306,3 +306,38 @@ def test_learn_is_seen_by_the_next_packet() -> None:
     assert bench.send(1, dl_src=0xAA, dl_dst=0xBB) == ["p4"]
     assert bench.send(2, dl_src=0xBB, dl_dst=0xAA) == ["p1"]
     assert bench.send(3, dl_src=0xCC, dl_dst=0xDD) == ["p4"]
+
+
+@pytest.mark.parametrize("port", ["TABLE", "NORMAL"])
+def test_a_field_that_says_to_look_up_again_or_to_switch_is_unknown(port: str) -> None:
+    """No flow says so before, and what is alive and what is learned is asked of the flows."""
+    number = {"TABLE": 0xFFF9, "NORMAL": 0xFFFA}[port]
+    bench = Bench(f"ip actions=load:{number}->NXM_NX_REG0[],output:NXM_NX_REG0[]")
+    assert reasons(bench.run(bench.concrete())) == [
+        f"unknown: an output to {port} by a field is not modelled"
+    ]
+
+
+def test_a_hash_over_a_register_tells_packets_with_different_ones_apart() -> None:
+    """Equal headers choose alike only if the register is equal as well."""
+    flows = "".join(
+        f"in_port={n},ip actions=load:{value}->NXM_NX_REG0[],group:1\n"
+        for n, value in ((1, 1), (2, 2), (3, 1))
+    )
+    buckets = "bucket=bucket_id:0,actions=output:4,bucket=bucket_id:1,actions=output:LOCAL"
+    group = f"group_id=1,type=select,selection_method=hash,fields(reg0),{buckets}"
+    ways: dict[int, set[tuple[int | None, int | None]]] = {}
+    for other in (2, 3):
+        bench = Bench(flows, group)
+        one = bench.run(bench.concrete(), in_port=1)
+        bench.states = bench.states[:1]
+        two = [
+            (a, b)
+            for a in one
+            for b in bench.run(bench.concrete(), in_port=other)
+            if (a.cond & b.cond).satisfiable()
+        ]
+        ways[other] = {(outputs(a)[0].port, outputs(b)[0].port) for a, b in two}
+    assert {len(pair) for pairs in ways.values() for pair in pairs} == {2}
+    assert any(first != second for first, second in ways[2])
+    assert all(first == second for first, second in ways[3])

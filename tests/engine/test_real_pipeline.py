@@ -23,6 +23,15 @@ def pair() -> Iterator[Pair]:
         yield Pair(switch)
 
 
+@pytest.mark.parametrize(
+    "value", [0, 1, 2, 0x10002, 0x1FFF8, 0xFFF8, 0xFFFB, 0xFFFC, 0xFFFD, 0xFFFE, 0xFFFF, 0xFF01]
+)
+def test_an_output_by_a_field_is_one_by_its_whole_number(pair: Pair, value: int) -> None:
+    """A number of more bits than a port has is none; reserved ports are what they are."""
+    pair.load(f"actions=load:{value}->NXM_NX_REG0[],output:NXM_NX_REG0[],output:9")
+    assert "br0.9" in pair.send(1, packet(WAY))
+
+
 def out(*ports: int, peer: tuple[int, ...] = ()) -> list[str]:
     return sorted([f"br0.{port}" for port in ports] + [f"br1.{port}" for port in peer])
 

@@ -77,3 +77,21 @@ def test_answers_to_spoofed_requests_decide_no_exit_code(tmp_path: Path) -> None
     assert pair.answered == pair.delivered
     assert any(fate.unanswered.satisfiable() for fate in matrix.fates)
     assert found.exit_code == 0
+
+
+def test_what_an_action_set_reads_stays_alive_until_it_runs(tmp_path: Path) -> None:
+    """No flow behind asks for the register that the set moves into the destination's MAC."""
+    flows = (
+        "udp,in_port=1 actions=load:5->NXM_NX_REG0[],"
+        "write_actions(move:NXM_NX_REG0[0..7]->NXM_OF_ETH_DST[8..15],output:2),goto_table:1\n"
+        "ip,in_port=2 actions=output:1\n"
+        "table=1,priority=2,udp,tp_src=80 actions=goto_table:2\n"
+        "table=1,priority=1 actions=goto_table:3\n"
+        "table=2 actions=goto_table:3\n"
+        "table=3 actions=load:0->NXM_NX_REG1[]\n"
+    )
+    idle = "table=3,priority=40000,reg0=9 actions=drop\n"
+    for text in (flows, flows + idle):
+        (matrix,) = _found(tmp_path, text).matrices
+        assert not matrix.pair("a", "b").delivered.satisfiable()
+        assert {fate.kind for fate in matrix.fates} >= {"misaddressed"}

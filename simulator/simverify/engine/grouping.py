@@ -10,8 +10,8 @@ from simverify.engine.actionset import executed
 from simverify.engine.conntrack import TCP
 from simverify.engine.frames import Run, Stack, View
 from simverify.engine.outcome import Continue
-from simverify.engine.sharing import by_hash
-from simverify.engine.state import HEADERS
+from simverify.engine.sharing import by_hash, hashed_bits
+from simverify.engine.state import HEADERS, bits_of
 from simverify.packet.fields import SLOT
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _PACKET_TYPE = SLOT["packet_type"].index
 _NW_PROTO = SLOT["nw_proto"].index
 _BY_HASH = "a group by dp_hash"
 _LEAKING = "a group by the datapath's hash in a clone(): what follows may be lost"
+TAKEN = "the bucket that is taken"
 _LIVENESS_LEVELS = 128
 _PERHAPS_WRITTEN = "a group by hash of a packet that is as NAT left it or not: not modelled"
 _ETHERNET = tuple(SLOT[name].index for name in ("dl_type", "dl_src", "dl_dst", "vlan_tci"))
@@ -53,7 +54,9 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
 
     def bucket_run(now: State, index: int) -> Continue:
         program = ex.compiler.compile(executed(group.buckets[index].actions))
-        return _run_bucket(ex, now, program, frame, f"bucket {index} of group {group_id}")
+        # where only the end counts it is told alike whether flows with groups are joined or not
+        what = TAKEN if ex.terse else f"bucket {index} of group {group_id}"
+        return _run_bucket(ex, now, program, frame, what)
 
     if group.type == "select":
         options = tuple(
@@ -64,7 +67,9 @@ def enter_group(ex: Executor, state: State, frame: Run, group_id: int) -> Iterat
             return
         bits = None
         if group.selection_method not in ("", "dp_hash"):
-            key: object = (group.selection_method, *(state.slots[i] for i in HEADERS))
+            of_pipeline = (bits_of(ex.space, state, (piece,)) for piece in hashed_bits(group))
+            headers = (state.slots[i] for i in HEADERS)
+            key: object = (group.selection_method, *headers, *of_pipeline)
         else:
             come_back = yield from _asked_for_hash(ex, state, frame)
             if come_back is None:
@@ -118,7 +123,7 @@ def enter_bucket(ex: Executor, state: State, frame: Run, op: prog.EnterBucket) -
     state = come_back
     if not op.anew:
         state.chosen = (*state.chosen, op.choice)
-    yield _run_bucket(ex, state, op.program, frame, "the bucket that is taken")
+    yield _run_bucket(ex, state, op.program, frame, TAKEN)
 
 
 def _asked_for_hash(

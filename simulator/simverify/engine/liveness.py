@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.frames import Run
+from simverify.engine.sharing import hashed_bits
 from simverify.engine.value_classes import ValueClasses
 from simverify.openflow.actions import LearnMatch
 from simverify.packet.fields import OFPP_TABLE, SLOTS
@@ -82,6 +83,8 @@ class Liveness:
 
     def never_read(self) -> frozenset[int]:
         """Return the slots of which nothing reads a bit, whatever the order: writes are lost."""
+        if self._bridge.gathers:
+            return frozenset()
         return frozenset(
             slot.index
             for slot in _MORTAL
@@ -139,6 +142,9 @@ class Liveness:
         return found
 
     def _dead(self, table: int, stack: Stack | None) -> tuple[tuple[int, int], ...]:
+        if self._bridge.gathers:
+            # an action set may read anything when it runs, long after it was written
+            return ()
         live = self._live.get(table, 0)
         while stack is not None:
             frame = stack.frame
@@ -232,6 +238,8 @@ class Liveness:
         if found is None:
             self._groups[group_id] = found = 0
             group = self._bridge.groups.get(group_id)
+            if group is not None:
+                found |= _bits(hashed_bits(group))
             for bucket in () if group is None else group.buckets:
                 program = self._compiler.compile(executed(bucket.actions))
                 found |= self._before(program.ops, 0, table)

@@ -6,6 +6,7 @@ behind the back of the pipeline.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from simverify.engine import disorder, layer3, normal, tunnel, wrapping
@@ -14,7 +15,17 @@ from simverify.engine.bridge import End
 from simverify.engine.frames import EndVisit, Restore, Run, RunSet, Stack, View
 from simverify.engine.outcome import Continue, Settled
 from simverify.engine.state import SEVERAL, WIRE, Hop, Leaf
-from simverify.packet.fields import OFPP_ALL, OFPP_FLOOD, OFPP_IN_PORT, OFPP_NORMAL, SLOT
+from simverify.openflow.actions import Output
+from simverify.packet.fields import (
+    OFPP_ALL,
+    OFPP_FLOOD,
+    OFPP_IN_PORT,
+    OFPP_LOCAL,
+    OFPP_MAX,
+    OFPP_NORMAL,
+    OFPP_TABLE,
+    SLOT,
+)
 from simverify.packet.layers import ETH_NSH, MD1
 
 if TYPE_CHECKING:
@@ -199,7 +210,19 @@ def remaining(state: State) -> Stack | None:
 def output_bits(ex: Executor, state: State, frame: Run, vec: Vec) -> Iterator[Outcome]:
     """Output to the port in a field: one branch for each port that it can name."""
     if vec.constant:
-        yield from output(ex, state, frame, vec.value & 0xFFFF)
+        if vec.value > _PORT_MASK:
+            yield Continue(state, f"there is no port {vec.value}")
+        elif vec.value < OFPP_MAX or vec.value in (OFPP_IN_PORT, OFPP_LOCAL):
+            yield from output(ex, state, frame, vec.value)
+        elif vec.value in (OFPP_TABLE, OFPP_NORMAL):
+            # what is alive at a look-up, and whether a bridge learns, is asked of its flows before
+            what = "TABLE" if vec.value == OFPP_TABLE else "NORMAL"
+            yield from ex.give_up(state, frame, f"an output to {what} by a field is not modelled")
+        else:
+            # it floods or tells the controller as the action with that port does
+            program = ex.compiler.compile((Output(vec.value),))
+            state.stack = Stack(replace(frame, program=program, index=0), state.stack)
+            yield Continue(state)
         return
     if ex.terse and ex.gathering is None and not ex.watches and _as_it_came(state):
         yield from _to_bits(ex, state, frame, vec, back=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from simverify.engine.actionset import executed
 from simverify.engine.program import (
+    NOWHERE,
     Emit,
     EmitVec,
     EnterBucket,
@@ -21,14 +22,17 @@ from simverify.engine.program import (
     Track,
     Write,
     WriteSet,
+    pieces,
+    whole,
 )
+from simverify.engine.state import HEADERS
 from simverify.openflow import actions as ofp
 from simverify.packet.fields import OFPP_MAX, SLOT, SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from simverify.engine.program import Compiler, Op
+    from simverify.engine.program import Bits, Compiler, Op
     from simverify.openflow.actions import Action, Actions, Nat
     from simverify.openflow.flow import GroupEntry
     from simverify.space import Set, Space, Vec
@@ -151,6 +155,16 @@ def differing(rows: Iterable[Row]) -> Mapping[str, tuple[int, int]]:
             first, mask = found.get(name, (value, 0))
             found[name] = first, mask | first ^ value
     return {name: (value & ~mask, mask) for name, (value, mask) in found.items()}
+
+
+def hashed_bits(group: GroupEntry) -> Bits:
+    """Return what a group's hash is made of beside the packet's headers: registers and the like."""
+    return tuple(
+        piece
+        for term in group.fields
+        for piece in pieces(whole(term.field))
+        if piece[0] not in (NOWHERE, *HEADERS)
+    )
 
 
 def by_hash(group: GroupEntry) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simverify.engine import program as prog
 from simverify.engine.actionset import executed
 from simverify.engine.frames import Run
+from simverify.engine.sharing import hashed_bits
 from simverify.packet.fields import OFPP_TABLE, SLOTS
 
 if TYPE_CHECKING:
@@ -163,6 +164,9 @@ class ValueClasses:
                 if op.group_id in groups:
                     continue
                 within = groups | {op.group_id}
+                group = self._bridge.groups.get(op.group_id)
+                if group is not None:
+                    self._leave_out(hashed_bits(group))
             for inner in self._inner(op):
                 self._read(inner, within)
 
