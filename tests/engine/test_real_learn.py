@@ -75,6 +75,16 @@ def test_a_limit_counts_the_flows_of_the_cookie(pair: Pair, limit: int) -> None:
         pair.send(port, way(source))
 
 
+def test_a_limit_counts_flows_of_conjunctions(pair: Pair) -> None:
+    """They have the cookie as others have."""
+    made = learn(BY_SOURCE, "cookie=5,limit=1,result_dst=NXM_NX_REG0[0],")
+    pair.load(f"""
+        in_port=1,ip actions=load:6->NXM_NX_REG0[],{made},{SHOW},output:2
+        table=10,priority=10,cookie=5,ip,nw_src=10.0.0.9 actions=conjunction(3,1/2)
+    """)
+    pair.send(1, way(1))
+
+
 def test_without_a_limit_the_result_is_one(pair: Pair) -> None:
     """Whatever the bit was."""
     made = learn(BY_SOURCE, "result_dst=NXM_NX_REG0[1],")

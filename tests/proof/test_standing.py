@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simverify.network import Machine, Topology
-from simverify.network.element import Element
+from simverify.network.element import Element, Link, Port
 from simverify.openflow.parse import parse_flow, parse_group
 from simverify.openflow.pipeline import Pipeline
 from simverify.proof.matrix import Endpoint
@@ -228,6 +228,70 @@ def test_a_group_that_watches_a_port_follows_it() -> None:
     follower.step(first)
 
 
+def test_flows_that_count_for_a_limit_concern_those_that_learn() -> None:
+    """Nobody meets the flow, nor a flow of another cookie; the room that learn() has is less."""
+    learning = tuple(
+        f"table=0,priority=10,ip,in_port={n} actions=learn(table=10,cookie=0x5,limit=1,"
+        f"result_dst=reg0[0],priority=5,eth_type=0x800,in_port={n},load:2->NXM_NX_REG1[0..15]),"
+        "resubmit(,4)"
+        for n in (1, 2, 3, 4)
+    )
+    first = Switch(
+        (
+            *learning,
+            "table=4,priority=20,ip,reg0=0/1 actions=drop",
+            *(f"table=4,priority=10,ip,nw_dst=10.0.0.{n} actions=output:{n}" for n in range(1, 5)),
+        ),
+        {},
+        PORTS,
+    )
+    other = "table=10,cookie={},priority=5,udp,in_port=9,tp_dst=99 actions=drop"
+    follower = Follower(first, "file")
+    for cookie in (5, 6, 5):
+        assert follower.step(replace(first, flows=(*first.flows, other.format(cookie)))) > (0, 0)
+    assert follower.step(first) > (0, 0)
+
+
+def test_what_a_bridge_behind_a_patch_might_write_is_asked_of_all_its_flows() -> None:
+    """NAT, then a flood in no order: doubt comes and goes with flows that no packet meets."""
+    links = (Link(Port("sw", "d"), Port("br2", "q"), "patch"),)
+    flows = (
+        "table=0,priority=10,tcp,in_port=1 actions=ct(commit,nat(dst=10.0.0.2)),FLOOD",
+        "table=0,priority=10,tcp,in_port=2 actions=ct(nat,table=2)",
+        "table=2,priority=1 actions=output:1",
+    )
+    idle = "table=7,priority=5,tcp,in_port=77 actions=mod_nw_dst:1.2.3.4,output:3"
+
+    def network(*others: str) -> Topology:
+        pipelines = Pipeline(), Pipeline()
+        for pipeline, texts in zip(pipelines, (flows, others), strict=True):
+            for text in texts:
+                pipeline.add_flow(flow(text))
+        one = Element("sw", "switch", pipelines[0], dict(PORTS), "dp")
+        other = Element("br2", "switch", pipelines[1], {"q": 9, "c": 3}, "dp")
+        return Topology({"sw": one, "br2": other}, links)
+
+    space = Space()
+    order_variables(space)
+    who = WHO[:2]
+    machine = Machine(network(), "file", 3, space, receivers=receivers_of(who))
+    standing = Standing(machine, who, ("tcp",))
+    for doubtful, now in ((True, network(idle)), (False, network())):
+        standing.change(now, who)
+        (matrix,) = standing.matrices
+        assert any(fate.kind == "unknown" for fate in matrix.fates) == doubtful
+
+
+def test_a_bucket_that_outputs_nothing_is_told_alike_joined_or_not() -> None:
+    """Whether flows with groups are joined depends on how many there are."""
+    through = [f"table=1,priority=7,tcp,nw_dst=10.0.1.{n} actions=group:{n}" for n in (1, 2, 3)]
+    groups = {n: f"group_id={n},type=select,bucket=actions=drop" for n in (1, 2, 3)}
+    first = switch(*through, groups=groups)
+    follower = Follower(first, "file")
+    for gone in through:
+        follower.step(replace(first, flows=tuple(f for f in first.flows if f != gone)))
+
+
 def _clause(number: int, clause: int, of: int, match: str, priority: int = 50) -> str:
     return f"table=1,priority={priority},{match} actions=conjunction({number},{clause}/{of})"
 
@@ -270,6 +334,10 @@ _POOL = (
     "table=1,priority=45,tcp,tp_src=5000 actions=resubmit(,6),resubmit(,2)",
     "table=6,priority=9,tcp,nw_dst=10.0.0.1 actions=load:0x1->NXM_NX_REG6[]",
     "table=5,priority=6,reg6=7/7 actions=drop",
+    "table=5,priority=7,tcp,tp_dst=5001 actions=learn(table=6,cookie=5,limit=1,result_dst=reg6[0],"
+    "priority=9,eth_type=0x800,nw_proto=6,NXM_OF_IP_DST[]=NXM_OF_IP_SRC[]),resubmit(,7)",
+    "table=6,priority=2,cookie=5,udp,in_port=9 actions=drop",
+    "table=7,priority=5,tcp,reg6=1/1 actions=output:NXM_NX_REG1[]",
     "table=0,priority=20,tcp,in_port=3,nw_src=10.0.0.1 actions=drop",
     "table=0,priority=10,tcp,tp_dst=9 actions=NORMAL",
 )

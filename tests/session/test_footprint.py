@@ -98,6 +98,31 @@ def test_what_a_conjunction_does_is_met_by_those_that_meet_its_clauses(
     assert found == ask(tmp_path, changed, cache=False)
 
 
+LIMITED = (
+    "table=0,ip,in_port=1 actions=learn(table=10,cookie=0x5,limit=1,result_dst=reg0[0],priority=5,"
+    "eth_type=0x800,in_port=1,load:2->NXM_NX_REG1[0..15]),resubmit(,1)",
+    "table=0,ip,in_port=2 actions=output:1",
+    "table=1,priority=5,ip,reg0=1/1 actions=output:2",
+)
+
+
+@pytest.mark.parametrize(
+    "other", ["udp,in_port=9,tp_dst=99 actions=drop", "tcp,tp_dst=99 actions=conjunction(5,2/2)"]
+)
+def test_flows_that_count_for_a_limit_are_met_by_nobody(
+    tmp_path: Path, judged: list[str], other: str
+) -> None:
+    """learn() has room for one flow of its cookie: another one, for other packets, takes it."""
+    assert "proved" in ask(tmp_path, LIMITED)[0]
+    for cookie, again in ((6, ["a-b", "a-c"]), (5, ["a-b", "a-c"])):
+        judged.clear()
+        changed = (*LIMITED, f"table=10,cookie={cookie},priority=5,{other}")
+        found = ask(tmp_path, changed)
+        assert judged == again
+        assert found == ask(tmp_path, changed, cache=False)
+        assert ("refuted" in found[0]) == (cookie == 5)
+
+
 def test_what_was_missed_is_remembered(tmp_path: Path, judged: list[str]) -> None:
     """No flow there, and no table: a flow that comes there is met."""
     fewer = tuple(flow for flow in BASE if not flow.startswith("table=2"))

@@ -29,13 +29,16 @@ def matters(ex: Executor, state: State, ports: Iterable[int]) -> bool:
         return False
     if not any(End(state.bridge, port) in ex.patches for port in numbers):
         return False
+    if ex.trail is not None:
+        for bridge in ex.bridges:
+            ex.trail.count(state, bridge.index, None)
     slots = {astray.slot for astray in state.astray}
     return any(
         _writes(ex, rule.program.ops, slots)
         for bridge in ex.bridges
         if bridge.index != state.bridge
         for table in bridge.tables.values()
-        for rule in table.rules
+        for rule, _ in table.by_flow().values()
     )
 
 
@@ -46,6 +49,8 @@ def _writes(ex: Executor, ops: Iterable[prog.Op], slots: set[int]) -> bool:
                 found = slot in slots
             case prog.Copy(_, dst) | prog.PopBits(dst):
                 found = any(piece[0] in slots for piece in dst)
+            case prog.Link(_, dst) | prog.Member(_, dst) | prog.Larger(_, dst):
+                found = any(piece[0] in slots for piece in dst or ())
             case prog.Isolated(program) | prog.EnterBucket(_, program):
                 found = _writes(ex, program.ops, slots)
             case prog.WriteSet(actions):

@@ -47,6 +47,8 @@ def learn(
     beside = [flow for flow in state.learned if _place(flow) == _place(made)]
     same = [flow for flow in beside if flow.checks == made.checks]
     if action.limit and not same:
+        if ex.trail is not None:
+            ex.trail.count(state, made.bridge, made.table)
         room = action.limit - _static(ex, made) - len({flow.checks for flow in beside})
         if room <= 0:
             if any(_may_be_one(one, made) for one in beside):
@@ -68,10 +70,11 @@ def _place(flow: Learned) -> tuple[object, ...]:
 
 
 def _static(ex: Executor, made: Learned) -> int:
+    """Return how many flows of the table have the cookie, those with conjunction() among them."""
     table = ex.bridges[made.bridge].tables.get(made.table)
     if table is None:
         return 0
-    return sum(rule.flow.cookie == made.flow.cookie for rule in table.rules)
+    return sum(rule.flow.cookie == made.flow.cookie for rule, _ in table.by_flow().values())
 
 
 def _may_be_one(one: Learned, other: Learned) -> bool:

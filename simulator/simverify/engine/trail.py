@@ -33,6 +33,9 @@ class Notes(Protocol):
     def output(self, state: State, port: Vec | None) -> None:
         """Note an output to a port, or with None something that depends on many ports."""
 
+    def count(self, state: State, bridge: int, table: int | None) -> None:
+        """Note what depends on all flows of a table, met or not; with None of all tables."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -80,6 +83,7 @@ class Trail:
     space: Space
     _looked: dict[tuple[int, int], dict[Seen, _Kept]] = field(default_factory=dict)
     _put: dict[int, dict[Vec | None, _Kept]] = field(default_factory=dict)
+    _counted: dict[tuple[int, int | None], dict[None, _Kept]] = field(default_factory=dict)
     _gone: list[Set] = field(default_factory=list)
     _since: dict[int, Set] = field(default_factory=dict)
 
@@ -91,6 +95,10 @@ class Trail:
     def output(self, state: State, port: Vec | None) -> None:
         """Note an output to a port, or with None something that depends on many ports."""
         self._note(self._put.setdefault(state.bridge, {}), port, state.cond)
+
+    def count(self, state: State, bridge: int, table: int | None) -> None:
+        """Note what depends on all flows of a table, met or not; with None of all tables."""
+        self._note(self._counted.setdefault((bridge, table), {}), None, state.cond)
 
     def take_away(self, packets: Set) -> None:
         """Forget packets wherever they came."""
@@ -111,6 +119,14 @@ class Trail:
             found = found | self._left(
                 kept, headers, lambda where: difference.region(self.space, matched, where)
             )
+        return found
+
+    def of_counted(self, bridge: int, table: int, headers: set[int]) -> Set:
+        """Return the packets for which all flows of a table, or of the bridge, counted."""
+        found = self.space.false
+        for where in (table, None):
+            for kept in self._counted.get((bridge, where), {}).values():
+                found = found | self._left(kept, headers, lambda packets: packets)
         return found
 
     def of_ports(self, bridge: int, ports: frozenset[int], headers: set[int]) -> Set:

@@ -34,14 +34,16 @@ class Change:
         everything: anywhere.
         tables: by the bridge's index and the table's number.
         ports: by the bridge's index.
+        touched: the tables that have other flows in any way, if only another cookie.
     """
 
     everything: bool = False
     tables: dict[tuple[int, int], Difference] = field(default_factory=dict)
     ports: dict[int, frozenset[int]] = field(default_factory=dict)
+    touched: set[tuple[int, int]] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return self.everything or bool(self.tables or self.ports)
+        return self.everything or bool(self.tables or self.ports or self.touched)
 
     def met(self, trail: Trail, space: Space, headers: set[int]) -> Set:
         """Return the packets that met, in the first network, anything that may differ.
@@ -53,6 +55,8 @@ class Change:
         found = space.false
         for (bridge, table), difference in self.tables.items():
             found = found | trail.of_table(bridge, table, difference, headers)
+        for bridge, table in self.touched:
+            found = found | trail.of_counted(bridge, table, headers)
         for bridge, ports in self.ports.items():
             found = found | trail.of_ports(bridge, ports, headers)
         return found

@@ -224,28 +224,24 @@ class Machine:
             network: what the change has made of this machine's.
             receivers: those of the new machine, this one's if not given.
         """
-        new = Machine(
-            network,
-            self.order,
-            self.join_from,
-            self.space,
-            self.profile,
+        made = (
+            *(network, self.order, self.join_from, self.space, self.profile),
             self.receivers if receivers is None else receivers,
-            # found out below, where most flows are known already
-            encapsulates=True,
         )
-        new.encapsulates = self.encapsulates
         if [*network.elements] != [*self.network.elements] or [*network.links] != [
             *self.network.links
         ]:
-            return new, Change(everything=True)
+            return Machine(*made), Change(everything=True)
         pairs = zip(self.network.elements.values(), network.elements.values(), strict=True)
         if not self._foreign and any(
             "encapsulates" in of_actions(actions)
             for old, now in pairs
             for actions in _new_lists(old, now)
         ):
-            return new, Change(everything=True)
+            return Machine(*made), Change(everything=True)
+        # what the flows have is known but for those that are new
+        new = Machine(*made, encapsulates=True)
+        new.encapsulates = self.encapsulates
         new._foreign, new._compiler, new._traits = self._foreign, self._compiler, self._traits
         change = Change()
         bridges = [self._next(new, place, change) for place in range(len(self.network.elements))]
@@ -274,6 +270,8 @@ class Machine:
             old, self._compiler, before.pipeline, after.pipeline, groups, empty
         ):
             made[number] = table
+            if found is not None:
+                change.touched.add((place, number))
             if found:
                 change.tables[place, number] = found
         bridge = new._bridge(place, after, made)

@@ -54,6 +54,8 @@ class Footsteps:
     """Notes what is looked up while a case is judged."""
 
     seen: dict[tuple[int, int], set[Slots]] = field(default_factory=dict)
+    whole: set[tuple[int, int]] = field(default_factory=set)
+    """Tables of which all flows count."""
     complete: bool = True
     """Whether all that was known of packets can be trusted."""
 
@@ -67,13 +69,21 @@ class Footsteps:
     def output(self, state: State, port: Vec | None) -> None:
         """Ports count with what the elements are."""
 
+    def count(self, state: State, bridge: int, table: int | None) -> None:
+        """Note what depends on all flows of a table, met or not; with None of all tables."""
+        del state
+        if table is None:
+            self.complete = False
+        else:
+            self.whole.add((bridge, table))
+
 
 def footprint(steps: Footsteps, machine: Machine, flows: Flows) -> Footprint | None:
     """Return what was looked up, and what can be met there; None if that is not known."""
     if not steps.complete:
         return None
     found = []
-    for (bridge, table), all_slots in sorted(steps.seen.items(), key=lambda item: item[0]):
+    for bridge, table in sorted(steps.seen.keys() | steps.whole):
         name = machine.network.names[bridge]
         made = machine.bridges(join_from=machine.join_from)[bridge]
         looked = set(_USUAL)
@@ -84,8 +94,8 @@ def footprint(steps: Footsteps, machine: Machine, flows: Flows) -> Footprint | N
         for other in made.tables.values():
             # where flows are joined, what nothing reads may be another one's
             looked -= {SLOT[slot].index for slot in other.unread}
-        regions = sorted({_region(slots, looked) for slots in all_slots})
-        if len(regions) > MOST_REGIONS:
+        regions = sorted({_region(slots, looked) for slots in steps.seen.get((bridge, table), ())})
+        if (bridge, table) in steps.whole or len(regions) > MOST_REGIONS:
             regions = [()]
         met = flows.met(name, table, regions)
         found.append((name, table, tuple(regions), met))

@@ -123,7 +123,12 @@ class Following:
             spec, pipelines = changed.spec, dict(changed.pipelines)
             said.extend(changed.diagnostics)
         network = Network(spec, pipelines, self.network.order, said)
-        updates = self._standing.change(network.topology, self.endpoints)
+        try:
+            updates = self._standing.change(network.topology, self.endpoints)
+        except MemoryError:
+            # some protocols may have followed the change, and others not
+            del self._standing
+            raise _no_room(self._path, "the change") from None
         self.network = network
         return updates
 
