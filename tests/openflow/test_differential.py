@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from dataclasses import replace
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +21,9 @@ from simverify.openflow import (
     parse_group,
     parse_meters,
 )
+from simverify.openflow.flow import Match, Term
 from simverify.openflow.meaning import one_form
+from simverify.packet.fields import FIELD
 from simverify.text import InputError
 from tests.openflow.differential import compare, texts
 from tests.openflow.generate import Generator
@@ -145,3 +150,44 @@ def test_groups_and_meters_survive_printing(seed: int) -> None:
     meter = parse_meters(generator.meter()).checked()[0]
     again = parse_meters(format_meter(meter)).checked()[0]
     assert (again.meter_id, again.flags, again.bands) == (meter.meter_id, meter.flags, meter.bands)
+
+
+@pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="openvswitch-common is not installed")
+@pytest.mark.parametrize("field", ["ipv6_src", "ipv6_dst", "nd_target"])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "0:0:0:ff::",
+        "::ff:0:0:0:0",
+        "0:ff:0:ff::",
+        "1fff::",
+        "7fff:ffff::",
+        "0:0:1:0:ff00::1",
+        "ffff::",
+    ],
+)
+def test_a_mask_of_ipv6_is_written_so_that_ovs_ofctl_reads_it(field: str, mask: str) -> None:
+    """Where it begins with a digit ovs-ofctl takes it for a prefix: it is said in another way."""
+    kind = "icmp6,icmp_type=135" if field == "nd_target" else "ipv6"
+    value = (1 << 128) - 1
+    number = int(IPv6Address(mask))
+    term = Term(FIELD[field], value & number, number)
+    plain = parse_flow(f"{kind},actions=drop")
+    flow = replace(plain, match=Match((*plain.match.terms, term)))
+    text = Printer("OpenFlow15", keep=True).flow(flow)
+    assert term in parse_flow(text).match.terms
+    command = ["ovs-ofctl", "parse-flow", text]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (said,) = parse_flows(done.stdout.splitlines()[-1].partition("ADD ")[2]).entries
+    assert term in said.match.terms
+
+
+@pytest.mark.parametrize("lenient", [True, False])
+def test_a_name_with_the_letters_of_action_is_told(lenient: bool) -> None:
+    """ovs-ofctl cuts the line there, and may find another port."""
+    text = "in_port=myaction,actions=drop"
+    read = parse_flows(text, ports={"myaction": 1, "my": 2}, lenient=lenient)
+    (found,) = read.diagnostics
+    assert (found.code, found.severity) == ("odd-name", "warning" if lenient else "error")
+    assert found.span is not None
+    assert found.span.start == text.index("action")

@@ -148,6 +148,8 @@ class FlowReader:
         actions_at = text.find("actions=")
         if actions_at < 1 or text[actions_at - 1] not in " ,":
             return None
+        if text.find("action", 0, actions_at) >= 0:
+            return None
         words = self._words
         terms: dict[int, Term] = {}
         need = marks = 0
@@ -295,6 +297,12 @@ class FlowReader:
             message = "ovs-ofctl takes the letters 'action' for the start of the actions"
             advice = "set 'actions=' apart from what stands before it"
             warnings.append(Fault("odd-actions", message, found.start(), found.end(), advice))
+        early = -1 if found is None else text.find("action", 0, found.start())
+        if early >= 0:
+            message = "ovs-ofctl takes these letters of a name for the start of the actions"
+            advice = "write the number of such a port or table"
+            fault = Fault("odd-name", message, early, early + len("action"), advice)
+            (warnings if self._lenient else faults).append(fault)
         head = Piece(text if found is None else text[: found.start()])
         terms: Found = {}
         said: dict[str, Attribute] = {}

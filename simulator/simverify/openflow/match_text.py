@@ -228,6 +228,26 @@ def _is_ethernet(match: Match) -> bool:
     return any(SLOTS[_INDEX[term.field]].name in _ETHERNET for term in match.terms)
 
 
+def _readable_ipv6(term: Term) -> str:
+    """Return a masked address so that ovs-ofctl reads it, if it can be said.
+
+    A mask that begins with a digit is taken for the length of a prefix. One run of bits is said as
+    such; a mask that begins with zeros can begin with two colons.
+    """
+    name, word, mask = term.field.match_name, _WRITERS[_INDEX[term.field]](term), term.mask
+    if "/" not in word or ":" not in word.partition("/")[2]:
+        return word
+    start = (mask & -mask).bit_length() - 1
+    ones = mask >> start
+    if not ones & ones + 1:
+        return f"{name}[{start}..{mask.bit_length() - 1}]={term.value >> start:#x}"
+    if mask >> 112:
+        return word
+    groups = mask.to_bytes(16).hex(":", 2).split(":")
+    first = next(at for at, group in enumerate(groups) if int(group, 16))
+    return f"{word.partition('/')[0]}/::{':'.join(f'{int(g, 16):x}' for g in groups[first:])}"
+
+
 class MatchWriter:
     """Prints matches; what a term looks like is worked out once.
 
@@ -317,6 +337,8 @@ class MatchWriter:
             return f"nw_frag[{first >> 1}..{term.mask >> 1}]={term.value // first}"
         if self._keep and term.field.match_name in PRINTED_ONLY:
             return "tun_" + _WRITERS[index](term)
+        if self._keep and term.field.kind == "ipv6" and write_mask(term.mask, 128)[:1].isdigit():
+            return _readable_ipv6(term)
         if index in _PORTS:
             return f"{term.field.match_name}={write_port(term.value, self._names)}"
         return _WRITERS[index](term)
